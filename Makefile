@@ -1,0 +1,65 @@
+# Everything runs in the project's own virtual environment, which makes itself: a machine with Python 3.11 and make is
+# enough. PYTHON chooses the interpreter the environment is made with: `make PYTHON=python3.13 test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+CONSTRAINTS ?=
+WORKERS ?= 2
+
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+SEED := ../shared/seed/run_seed.py
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help install demo serve test check coverage seed benchmark docs clean
+
+help:  ## list what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
+		printf '%-18s %s\n' "$$target" "$$what"; done
+
+# The stamp is younger than pyproject.toml as long as what is installed is what pyproject.toml asks for.
+$(READY): pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"paytechuz needs Python 3.11 or newer, and $(PYTHON) is older: make PYTHON=python3.11 ...")'
+	@echo "Setting up $(VENV), which takes a minute ..."
+	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install -qq --upgrade pip  # the pip that comes with Python 3.11 knows no dependency groups
+	@$(RUN) -m pip install -qq $(addprefix --constraint ,$(CONSTRAINTS)) \
+		--editable '.[fastapi,django,flask,testing,cli]' --group dev
+	@touch $@
+
+install: $(READY)  ## set up the virtual environment; every target below does so by itself
+
+demo: $(READY)  ## a shop on loopback, and Payme played against it over HTTP
+	@$(RUN) -m examples.fastapi_shop.demo
+
+serve: $(READY)  ## leave that shop running, with curl lines to try
+	@$(RUN) -m examples.fastapi_shop.serve
+
+test: check coverage seed  ## checks, tests, coverage of the pure core, the seed document
+	@echo "All passed."
+
+check: $(READY)  ## ruff, mypy --strict and the import rules; runs no test
+	@$(RUN) -m ruff check
+	@$(RUN) -m ruff format --check
+	@$(RUN) -m mypy
+	@$(VENV)/bin/lint-imports --no-logo
+
+coverage: $(READY)  ## the tests, and the lines and branches of the pure core that none of them reached
+	@$(RUN) -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=
+	@$(RUN) -m coverage report --fail-under=100
+
+seed: $(READY)
+	@if [ -e $(SEED) ]; then $(RUN) $(SEED) $(RUN); \
+	else echo "Skipped: the seed document's own code, because $(SEED) is not here."; fi
+
+benchmark: $(READY)  ## speed, as ratios within one run
+	@$(RUN) -m benchmarks
+
+docs: $(READY)  ## write the generated pages of docs/ anew
+	@$(RUN) docs/generate.py
+
+clean:  ## remove the virtual environments and every cache
+	@rm -rf .venv .venv-* .coverage .coverage.* htmlcov .hypothesis .*_cache build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

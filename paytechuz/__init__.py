@@ -1,0 +1,26 @@
+"""Payments in Uzbekistan: Payme and Click on the merchant's own server.
+
+The framework's handlers are in `paytechuz.integrations`; here is what a shop needs besides.
+"""
+
+from paytechuz_core import (
+    ConfigurationError,
+    Reason,
+    Refused,
+    State,
+    Transaction,
+    checkout_link,
+    som_to_tiyin,
+    tiyin_to_som,
+)
+
+__all__ = [
+    "ConfigurationError",
+    "Reason",
+    "Refused",
+    "State",
+    "Transaction",
+    "checkout_link",
+    "som_to_tiyin",
+    "tiyin_to_som",
+]

@@ -1,0 +1,18 @@
+"""SQLAlchemy's room beside the core: the table, its migrations, the repositories, and what handlers with a session share."""
+
+from paytechuz_core.sql.handler import AsyncSqlHandler, PaymeSettings, SqlHandler
+from paytechuz_core.sql.migrations import arun_migrations, run_migrations
+from paytechuz_core.sql.model import PaymentMixin, PaymentTransaction
+from paytechuz_core.sql.repository import AsyncSqlRepository, SqlRepository
+
+__all__ = [
+    "AsyncSqlHandler",
+    "AsyncSqlRepository",
+    "PaymeSettings",
+    "PaymentMixin",
+    "PaymentTransaction",
+    "SqlHandler",
+    "SqlRepository",
+    "arun_migrations",
+    "run_migrations",
+]

@@ -1,0 +1,80 @@
+"""The table's migrations, and the one function that runs them.
+
+They keep their own version table, `paytechuz_version`, and so live beside the merchant's. To have them in a history of your own
+instead, add this folder to Alembic's `version_locations`: `paytechuz_core.sql:migrations/versions` (branch `paytechuz`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from paytechuz_core.repository import ConfigurationError
+from paytechuz_core.sql.model import PaymentTransaction, table_of
+from paytechuz_core.sql.unit import missing_table
+
+VERSION_TABLE = "paytechuz_version"
+LOCK = 7_295_003_181_640_017
+"""The number of PostgreSQL's advisory lock: any, as long as it stays."""
+
+
+def run_migrations(engine: Engine) -> None:
+    """Create or upgrade the table `payments`; does nothing when it is up to date.
+
+    Safe to call from several processes at once, at every start. Raises ConfigurationError, and leaves it untouched, where a
+    table `payments` of another shape is already there.
+    """
+    if isinstance(engine, AsyncEngine):
+        message = "run_migrations takes an Engine; for an AsyncEngine use `await arun_migrations(engine)`"
+        raise ConfigurationError(message)
+    with engine.connect() as connection:
+        upgrade(connection)
+
+
+async def arun_migrations(engine: AsyncEngine) -> None:
+    """Do the same with an AsyncEngine."""
+    async with engine.connect() as connection:
+        await connection.run_sync(upgrade)
+
+
+def upgrade(connection: Connection) -> None:
+    """Upgrade through `connection`, alone: a lock keeps other processes' migrations waiting."""
+    with locked(connection):
+        inspector = inspect(connection)
+        foreign = None if inspector.has_table(VERSION_TABLE) else table_of(PaymentTransaction)
+        if foreign is not None and inspector.has_table("payments") and (wrong := missing_table(connection, foreign)):
+            raise wrong
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+@contextmanager
+def locked(connection: Connection) -> Iterator[None]:
+    """Hold the migrations' lock for one database transaction."""
+    match connection.dialect.name:
+        case "sqlite":
+            if not getattr(connection.connection.driver_connection, "in_transaction", False):
+                connection.exec_driver_sql("BEGIN EXCLUSIVE")
+            yield
+            connection.commit()
+        case "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            yield
+            connection.commit()
+        case "mysql" | "mariadb":
+            # DDL commits by itself there, so the lock is the session's and is given back by hand.
+            connection.execute(text("SELECT GET_LOCK('paytechuz', 60)"))
+            try:
+                yield
+                connection.commit()
+            finally:
+                connection.execute(text("SELECT RELEASE_LOCK('paytechuz')"))
+        case other:
+            message = f"paytechuz supports SQLite, PostgreSQL, MariaDB and MySQL, not {other}"
+            raise ConfigurationError(message)

@@ -1,0 +1,262 @@
+"""One database transaction, ours, with the merchant's session inside it.
+
+The library owns the connection and the commit; while a call runs, the merchant's session is joined to that connection by a
+savepoint. So a hook may commit, as the documented example does, and its work still commits together with the transaction's new
+state or not at all: what the hook calls COMMIT releases a savepoint. `settle` runs after each hook and makes sure that its
+work is there: flushed, released, not rolled back and not thrown away by a `close()`.
+
+What another request won is a `Conflict` (start over); the list of what databases call that is below. A lost connection is one
+too, even while committing: starting over reads what was really stored.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection, Engine, Table, event, inspect, update
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session, SessionTransaction, SessionTransactionOrigin
+from sqlalchemy.pool import StaticPool
+
+from paytechuz_core.repository import ConfigurationError, Conflict
+
+CONFLICTING_STATES: Final = frozenset({"40001", "40P01"})
+"""SQLSTATE: serialization failure, deadlock."""
+
+CONFLICTING_NUMBERS: Final = frozenset({1020, 1047, 1205, 1213})
+"""MariaDB and MySQL: record changed since read, node not ready, lock wait timeout, deadlock."""
+
+SQLITE_BUSY_OR_LOCKED: Final = frozenset({5, 6})
+
+T = TypeVar("T")
+_units: "WeakKeyDictionary[Connection, Unit]" = WeakKeyDictionary()
+_shared: "WeakKeyDictionary[Engine, Unit]" = WeakKeyDictionary()
+
+
+class Unit:
+    """One database transaction and the merchant's session joined to it. `open`, `settle`, then `commit` or `abort`."""
+
+    def __init__(self, session: Session, bind: Engine | Connection, table: Table) -> None:
+        self.session = session
+        self.bind = bind
+        self.table = table
+        self.conflicted = False
+        self._lost = False
+        self._committing = False
+
+    def open(self) -> None:
+        """Begin the database transaction and join the session to it."""
+        let_go(self.session)
+        # With one shared connection, two calls would be one database transaction.
+        if isinstance(self.bind.engine.pool, StaticPool) and _shared.setdefault(self.bind.engine, self) is not self:
+            message = "the in-memory database is in use"
+            raise Conflict(message)
+        try:
+            self._begin()
+        except BaseException:
+            self._leave()
+            raise
+        self._join()
+
+    def commit(self) -> None:
+        """Commit all of it, hooks' work included."""
+        self.root.commit()
+        self._part(self.session.expire_all)
+        self._leave()
+
+    def abort(self) -> None:
+        """Roll back all of it, and leave nothing of it in the session."""
+        with suppress(DBAPIError):
+            self.session.rollback()
+        self._part(self.session.expunge_all)
+        with suppress(DBAPIError):
+            self.root.rollback()
+        self._leave()
+
+    def enter(self, *, savepoint: bool) -> None:
+        """Let the merchant's code use the session, in a savepoint, or ourselves read the merchant's model without one."""
+        self._lost = False
+        self.session.join_transaction_mode = "create_savepoint" if savepoint else "rollback_only"
+
+    def settle(self) -> None:
+        """Flush and release what the merchant's code left in the session; raise where its work is lost."""
+        session = self.session
+        if session.in_transaction():
+            expire, session.expire_on_commit = session.expire_on_commit, False
+            try:
+                session.commit()
+            finally:
+                session.expire_on_commit = expire
+        if self.conflicted:  # swallowed by the hook, but the database has undone its work, and ours
+            message = "a conflict inside a hook"
+            raise Conflict(message)
+        if self._lost:
+            message = "a hook rolled back or closed its session, so its work is lost; let it raise instead"
+            raise RuntimeError(message)
+        if not self.root.is_active:
+            message = "a hook ended the library's database transaction; commit the session, never its connection"
+            raise RuntimeError(message)
+
+    def _begin(self) -> None:
+        bind = self.bind
+        if isinstance(bind, Connection):  # a session bound to a connection, as in a test that rolls everything back
+            self.connection = bind
+            self.root = bind.begin_nested() if bind.in_transaction() else bind.begin()
+        else:
+            self.connection = bind.connect()
+            self.root = self.connection.begin()
+            if bind.dialect.name == "sqlite":
+                lock_sqlite(self.connection, self.table)
+
+    def _join(self) -> None:
+        session, engine = self.session, self.bind.engine
+        route = session.get_bind
+
+        def get_bind(*args: Any, **kwargs: Any) -> Engine | Connection:
+            found = route(*args, **kwargs)
+            return self.connection if found.engine is engine else found
+
+        self._mode = session.join_transaction_mode
+        # An attribute of this one session; a subclass's own routing (Flask-SQLAlchemy's, say) still decides what is ours.
+        vars(session)["get_bind"] = get_bind
+        event.listen(session, "after_commit", self._on_commit)
+        event.listen(session, "after_transaction_end", self._on_end)
+        if not event.contains(engine, "handle_error", note_conflict):
+            event.listen(engine, "handle_error", note_conflict)
+        _units[self.connection] = self
+
+    def _part(self, forget: Callable[[], None]) -> None:
+        session = self.session
+        vars(session).pop("get_bind", None)
+        event.remove(session, "after_commit", self._on_commit)
+        event.remove(session, "after_transaction_end", self._on_end)
+        session.join_transaction_mode = self._mode
+        forget()
+
+    def _leave(self) -> None:
+        _shared.pop(self.bind.engine, None)
+        if hasattr(self, "connection"):
+            _units.pop(self.connection, None)
+            if self.connection is not self.bind:
+                self.connection.close()
+
+    def _on_commit(self, session: Session) -> None:
+        if not session.in_nested_transaction():
+            self._committing = True
+
+    def _on_end(self, session: Session, transaction: SessionTransaction) -> None:
+        del session
+        if transaction.parent is None:
+            # The last one counts: a hook may roll back, do better, and commit.
+            self._lost, self._committing = not self._committing, False
+
+
+@contextmanager
+def unit_of_work(session: Session, model: type, table: Table) -> Iterator[Unit]:
+    """Open one unit on the database of `model`: commit on exit, roll back on error, name a conflict `Conflict`."""
+    unit = Unit(session, session.get_bind(model), table)
+    try:
+        unit.open()
+        try:
+            yield unit
+            unit.commit()
+        except BaseException:
+            unit.abort()
+            raise
+    except Exception as error:
+        if (told := translate(unit, error)) is error:
+            raise
+        raise told from error
+
+
+@asynccontextmanager
+async def async_unit_of_work(session: AsyncSession, model: type, table: Table) -> AsyncIterator[Unit]:
+    """The same, awaited: each step runs in the session's greenlet."""
+    unit = Unit(session.sync_session, session.sync_session.get_bind(model), table)
+    try:
+        await in_greenlet(session, unit.open)
+        try:
+            yield unit
+            await in_greenlet(session, unit.commit)
+        except BaseException:
+            await in_greenlet(session, unit.abort)
+            raise
+    except Exception as error:
+        if (told := await in_greenlet(session, partial(translate, unit, error))) is error:
+            raise
+        raise told from error
+
+
+async def in_greenlet(session: AsyncSession, step: Callable[[], T]) -> T:
+    """Run lines written for a `Session` on an `AsyncSession`'s."""
+    return await session.run_sync(lambda _: step())
+
+
+def let_go(session: Session) -> None:
+    """Make a session give back its connection; refuse one whose work that would lose."""
+    pending = bool(session.new or session.dirty or session.deleted)
+    current = session.get_transaction()
+    if pending or (current is not None and current.origin is not SessionTransactionOrigin.AUTOBEGIN):
+        message = (
+            "the session given to the webhook handler has "
+            + ("pending changes" if pending else "a database transaction begun by `with db.begin()`")
+            + ": commit before the handler, or give it a session of its own (`db: Session = Depends(get_db)`)"
+        )
+        raise ConfigurationError(message)
+    session.rollback()
+
+
+def lock_sqlite(connection: Connection, table: Table) -> None:
+    """Take SQLite's write lock at once: a database transaction that read first cannot take it later (BUSY_SNAPSHOT)."""
+    if getattr(connection.connection.driver_connection, "in_transaction", False):
+        # The engine's own begin event, or the driver, has opened one: an update of no row takes the lock.
+        connection.execute(update(table).where(table.c.id.is_(None)).values(state=table.c.state))
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def note_conflict(context: ExceptionContext) -> None:
+    """Remember that a unit met a conflict, whoever handles or swallows the error."""
+    unit = None if context.connection is None else _units.get(context.connection)
+    if unit is not None and (context.is_disconnect or is_conflict(context.original_exception)):
+        unit.conflicted = True
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Tell whether a driver's error means that another request won."""
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    number = error.args[0] if error.args else None
+    sqlite = getattr(error, "sqlite_errorcode", None)
+    return (
+        state in CONFLICTING_STATES
+        or (number in CONFLICTING_NUMBERS if isinstance(number, int) else False)
+        or (sqlite is not None and sqlite & 0xFF in SQLITE_BUSY_OR_LOCKED)
+    )
+
+
+def translate(unit: Unit, error: Exception) -> Exception:
+    """Give what the engine should see instead of `error`: start over, a fix for the merchant, or the error itself."""
+    if unit.conflicted or (isinstance(error, DBAPIError) and error.orig is not None and is_conflict(error.orig)):
+        return Conflict(str(error))
+    if isinstance(error, (OperationalError, ProgrammingError)):
+        with suppress(DBAPIError), unit.bind.engine.connect() as connection:
+            return missing_table(connection, unit.table) or error
+    return error
+
+
+def missing_table(connection: Connection, table: Table) -> ConfigurationError | None:
+    """Say what is wrong with the payments table, if anything is."""
+    inspector = inspect(connection)
+    if not inspector.has_table(table.name, schema=table.schema):
+        return ConfigurationError(f"there is no table {table.fullname!r}: call run_migrations(engine) once, at start")
+    there = {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
+    if missing := {column.name for column in table.c} - there:
+        return ConfigurationError(
+            f"the table {table.fullname!r} is another program's, or an older paytechuz's: it has no {sorted(missing)}. "
+            "Rename it and call run_migrations(engine)"
+        )
+    return None

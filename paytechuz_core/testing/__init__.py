@@ -1,0 +1,43 @@
+"""What proves a shop and a storage right: the providers' acceptance scenarios, and the laws of a repository.
+
+`payme` plays Payme against any endpoint and needs nothing but the standard library. `RepositoryLaws` and `AsyncRepositoryLaws`
+are mix-ins for pytest: override one fixture, and your own repository is held to the laws of `paytechuz_core.repository`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from paytechuz_core.testing.payme import (
+    ONE_TIME,
+    TOP_UP,
+    Answer,
+    Order,
+    Scenario,
+    Send,
+    Shop,
+    Step,
+    Till,
+    over_http,
+    play,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from paytechuz_core.testing.laws import AsyncRepositoryLaws, Known, RepositoryLaws, Storage
+
+__all__ = [
+    "ONE_TIME", "TOP_UP", "Answer", "AsyncRepositoryLaws", "Known", "Order", "RepositoryLaws", "Scenario", "Send", "Shop", "Step",
+    "Storage", "Till", "over_http", "play",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs pytest only where it is asked for: a command line plays the scenarios without it."""
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    import pytest  # noqa: PLC0415 - see above
+
+    # Failing laws then show the values they compare.
+    pytest.register_assert_rewrite(f"{__name__}.laws")
+    from paytechuz_core.testing import laws  # noqa: PLC0415 - see above
+
+    return getattr(laws, name)

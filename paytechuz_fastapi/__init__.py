@@ -1,0 +1,134 @@
+"""FastAPI: request in, response out.
+
+    class ShopPayme(PaymeWebhookHandler):
+        def successfully_payment(self, params, transaction): ...
+
+    @router.post("/payments/payme/webhook")
+    async def payme_webhook(request: Request, db: Session = Depends(get_db)):
+        return await ShopPayme(db=db, payme_id=…, payme_key=…, account_model=Order).handle_webhook(request)
+
+With a `Session` the database work runs in threads of the adapter's own, so the event loop never waits; with an `AsyncSession`
+use `AsyncPaymeWebhookHandler` and `async def` hooks. Either way the work, once begun, is finished even when the request is
+cancelled: half a payment is not an option. `payme_router` makes the route for you.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+from anyio import CancelScope, CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
+from fastapi import APIRouter, Depends, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+from starlette.requests import ClientDisconnect
+
+from paytechuz_core import ConfigurationError, Inbound, Reason, Refused, State, Transaction, checkout_link
+from paytechuz_core.inbound import BODY_LIMIT
+from paytechuz_core.sql import (
+    AsyncSqlHandler,
+    PaymentMixin,
+    PaymentTransaction,
+    PaymeSettings,
+    SqlHandler,
+    arun_migrations,
+    run_migrations,
+)
+from paytechuz_fastapi.openapi import PAYME_ROUTE
+
+__all__ = [
+    "AsyncPaymeWebhookHandler",
+    "ConfigurationError",
+    "PaymeWebhookHandler",
+    "PaymentMixin",
+    "PaymentTransaction",
+    "Reason",
+    "Refused",
+    "State",
+    "Transaction",
+    "arun_migrations",
+    "checkout_link",
+    "payme_router",
+    "run_migrations",
+]
+
+JSON: Final = "application/json; charset=UTF-8"
+METHODS: Final = ["POST", "GET", "PUT", "PATCH", "DELETE"]
+T = TypeVar("T")
+
+
+class PaymeWebhookHandler(PaymeSettings, SqlHandler):
+    """Payme's calls with a `Session`. Subclass it, override the hooks, make one for each request."""
+
+    async def handle_webhook(self, request: Request) -> Response:
+        """Answer one request: always HTTP 200, as Payme wants it."""
+        inbound = await read(request)
+        limiter = limiter_of(type(self), self.threads)
+        return Response(await finish(to_thread.run_sync(self.respond, inbound, limiter=limiter)), media_type=JSON)
+
+
+class AsyncPaymeWebhookHandler(PaymeSettings, AsyncSqlHandler):
+    """Payme's calls with an `AsyncSession`; the hooks may be `async def`."""
+
+    async def handle_webhook(self, request: Request) -> Response:
+        """Answer one request: always HTTP 200, as Payme wants it."""
+        return Response(await finish(self.respond(await read(request))), media_type=JSON)
+
+
+def payme_router(
+    handler: type[PaymeWebhookHandler | AsyncPaymeWebhookHandler],
+    get_db: Callable[..., Any],
+    *,
+    path: str = "/payments/payme/webhook",
+    **settings: Any,
+) -> APIRouter:
+    """Make the route: `app.include_router(payme_router(ShopPayme, get_db, payme_id=…, payme_key=…, account_model=Order))`.
+
+    `settings` are the handler's; what cannot work is said here, at start. The route answers every HTTP method, as Payme's
+    protocol wants it, and describes itself in OpenAPI.
+    """
+    router = APIRouter()
+    handler(AsyncSession() if issubclass(handler, AsyncSqlHandler) else Session(), **settings)
+
+    async def payme_webhook(request: Request, db: Any = Depends(get_db)) -> Response:  # noqa: B008 - FastAPI's own way
+        return await handler(db, **settings).handle_webhook(request)
+
+    router.add_api_route(path, payme_webhook, methods=["POST"], **PAYME_ROUTE)
+    router.add_api_route(path, payme_webhook, methods=METHODS[1:], include_in_schema=False)
+    return router
+
+
+async def read(request: Request) -> Inbound:
+    """Read a request, and no more of its body than may be read."""
+    body = bytearray()
+    with suppress(ClientDisconnect):  # nobody is left to read the answer, which an unfinished body gets all the same
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                return Inbound(request.method, request.headers, None)
+    return Inbound(request.method, request.headers, bytes(body))
+
+
+async def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Await `work` to its end even where the request is cancelled meanwhile, and only then be cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with CancelScope(shield=True):
+            while not task.done():
+                await asyncio.wait({task})
+        raise
+
+
+_limiters: "RunVar[dict[tuple[type, int], CapacityLimiter]]" = RunVar("paytechuz_limiters")
+
+
+def limiter_of(handler: type, threads: int) -> CapacityLimiter:
+    """Give the threads of a handler's own: sharing FastAPI's, calls would wait for connections that wait for threads."""
+    limiters = _limiters.get({})
+    _limiters.set(limiters)
+    if (handler, threads) not in limiters:
+        limiters[handler, threads] = CapacityLimiter(threads)
+    return limiters[handler, threads]

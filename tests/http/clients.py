@@ -1,0 +1,474 @@
+"""One small shop on each framework, spoken to as Payme does.
+
+The tests beside this file run on every class in `CLIENTS`, and see nothing of a framework: a `Client` has a database, a
+clock, a list of the hooks that ran, and `call`. A further framework is one more class here.
+
+Hooks are given as *habits*: generators named like the hook they stand for, which yield whatever their session's methods
+return. On a `Session` that is a value, on an `AsyncSession` it is awaited first; so one text is a habit of both.
+"""
+
+import asyncio
+import base64
+import json
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from inspect import isawaitable, isgenerator
+from typing import Annotated, Any, ClassVar, Final
+from uuid import UUID, uuid4
+
+import httpx
+from anyio.from_thread import BlockingPortal
+from fastapi import Depends, FastAPI, Request, Response
+from sqlalchemy import Engine, Numeric, String, Uuid, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from paytechuz.integrations.fastapi import AsyncPaymeWebhookHandler, PaymentTransaction, PaymeWebhookHandler
+
+KEY: Final = "canary#Key:with?colon=and&percent%41"
+"""The cash register's key, and the canary that no answer and no log may ever show. Real ones hold such characters too."""
+
+PRICE: Final = Decimal("5000.00")
+TIYIN: Final = 500_000
+NOON: Final = 1_700_000_000_000
+HALF_DAY: Final = 43_200_000
+
+PAYMENTS: Final = PaymentTransaction.__table__
+METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+
+class Base(DeclarativeBase):
+    """The shop's own tables."""
+
+
+class Ordered:
+    """What the shop's orders have in common, whatever their key."""
+
+    amount: Mapped[Decimal] = mapped_column(Numeric(18, 2))
+    status: Mapped[str] = mapped_column(String(20), default="pending")
+    paid: Mapped[int] = mapped_column(default=0)
+    returned: Mapped[int] = mapped_column(default=0)
+    voucher: Mapped[str | None] = mapped_column(String(40), unique=True)
+
+
+class Order(Ordered, Base):
+    """An order numbered by the database."""
+
+    __tablename__ = "shop_orders"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class TextOrder(Ordered, Base):
+    """An order whose number is text."""
+
+    __tablename__ = "shop_text_orders"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
+class UuidOrder(Ordered, Base):
+    """An order with a UUID."""
+
+    __tablename__ = "shop_uuid_orders"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid4)
+
+
+Key = int | str | UUID
+Model = type[Order] | type[TextOrder] | type[UuidOrder]
+MODELS: Final[tuple[Model, ...]] = (Order, TextOrder, UuidOrder)
+Habit = Callable[..., Any]
+Row = dict[str, Any]
+
+
+def successfully_payment(self: Any, params: Row, transaction: Any) -> Generator[Any, Any, None]:
+    """Mark the order paid and commit, as the documentation's example does; and count, to show what happened twice."""
+    del params
+    order = yield self.db.get(self.model, transaction.account_id)
+    order.status = "paid"
+    order.paid += 1
+    yield self.db.commit()
+
+
+def cancelled_payment(self: Any, params: Row, transaction: Any) -> Generator[Any, Any, None]:
+    """Mark the order cancelled and commit."""
+    del params
+    order = yield self.db.get(self.model, transaction.account_id)
+    order.status = "cancelled"
+    order.returned += 1
+    yield self.db.commit()
+
+
+EXAMPLE: Final = (successfully_payment, cancelled_payment)
+"""The two hooks that the documentation's example writes."""
+
+
+def play(habit: Any) -> Any:
+    """Run a habit whose session is a `Session`: each value it yields is there already."""
+    if not isgenerator(habit):
+        return habit
+    value = None
+    while True:
+        try:
+            value = habit.send(value)
+        except StopIteration as end:
+            return end.value
+
+
+async def aplay(habit: Any) -> Any:
+    """Run a habit whose session is an `AsyncSession`: await what it yields, and raise in it what the await raises."""
+    if not isgenerator(habit):
+        return habit
+    try:
+        value = next(habit)
+        while True:
+            try:
+                value = await value if isawaitable(value) else value
+            except BaseException as error:  # noqa: BLE001 - a habit may handle anything, cancellation included
+                value = habit.throw(error)
+            else:
+                value = habit.send(value)
+    except StopIteration as end:
+        return end.value
+
+
+@dataclass
+class Clock:
+    """The shop's clock, in milliseconds; it stands still until told."""
+
+    now: int = NOON
+
+    def __call__(self) -> int:
+        """Read it."""
+        return self.now
+
+    def advance(self, millis: int) -> None:
+        """Let time pass."""
+        self.now += millis
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One call of a hook, as the shop noticed it."""
+
+    hook: str
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer to Payme, already known to be well formed."""
+
+    body: bytes
+    json: Row
+
+    @property
+    def result(self) -> Row:
+        """The result of a call that must succeed."""
+        assert "result" in self.json, self.json
+        return dict(self.json["result"])
+
+    def ok(self) -> None:
+        """Say that the call must succeed, where its result does not matter."""
+        assert self.result
+
+    @property
+    def error(self) -> Row:
+        """The error of a call that must fail."""
+        assert "error" in self.json, self.json
+        return dict(self.json["error"])
+
+    @property
+    def code(self) -> int | None:
+        """The error's code, or None for a result: `answer.code is None` reads as "it went well"."""
+        return self.json["error"]["code"] if "error" in self.json else None
+
+
+def read_answer(response: httpx.Response) -> Answer:
+    """Check what every answer must be: HTTP 200, JSON, one of result and error, three languages, and no secret."""
+    assert response.status_code == 200, (response.status_code, response.text)
+    assert response.headers["content-type"] == "application/json; charset=UTF-8"
+    assert KEY not in response.text
+    answer = json.loads(response.content)
+    assert answer.keys() - {"jsonrpc"} in ({"id", "result"}, {"id", "error"}), answer
+    if "error" in answer:
+        assert answer["error"].keys() <= {"code", "message", "data"}, answer
+        assert type(answer["error"]["code"]) is int, answer
+        assert answer["error"]["message"].keys() == {"ru", "uz", "en"}, answer
+        assert all(answer["error"]["message"].values()), answer
+    if -31099 <= answer.get("error", {}).get("code", 0) <= -31050:
+        assert answer["error"].get("data"), answer
+    return Answer(response.content, answer)
+
+
+def basic(key: str, login: str = "Paycom") -> str:
+    """Write an Authorization header."""
+    return "Basic " + base64.b64encode(f"{login}:{key}".encode()).decode()
+
+
+@dataclass(frozen=True)
+class Database:
+    """The shop's database, reached past the framework: to set the scene and to see what is stored."""
+
+    url: str
+    engine: Engine
+    async_engine: AsyncEngine | None = None
+
+    def order(self, model: Model = Order, **values: Any) -> Any:
+        """Store a new order and give its key."""
+        with self.engine.begin() as connection:
+            stored = connection.execute(insert(model).values({"amount": PRICE, **values}))
+            return stored.inserted_primary_key[0] if stored.inserted_primary_key else None
+
+    def find(self, key: Key, model: Model = Order) -> Any:
+        """Read an order."""
+        with self.engine.connect() as connection:
+            return connection.execute(select(model.__table__).where(model.__table__.c.id == key)).one()
+
+    def change(self, key: Key, model: Model = Order, **values: Any) -> None:
+        """Write an order, as the shop's own back office would."""
+        with self.engine.begin() as connection:
+            connection.execute(update(model).where(model.__table__.c.id == key).values(values))
+
+    def payments(self) -> list[Row]:
+        """Read the whole payments table."""
+        with self.engine.connect() as connection:
+            return [dict(row) for row in connection.execute(select(PAYMENTS).order_by(PAYMENTS.c.id)).mappings()]
+
+    def payment(self, transaction_id: str) -> Row:
+        """Read one payment."""
+        (row,) = (row for row in self.payments() if row["transaction_id"] == transaction_id)
+        return row
+
+    def states(self) -> dict[str, int]:
+        """Give the state of every payment."""
+        return {row["transaction_id"]: row["state"] for row in self.payments()}
+
+    def empty(self) -> None:
+        """Forget everything."""
+        with self.engine.begin() as connection:
+            for table in (PAYMENTS, *reversed(Base.metadata.sorted_tables)):
+                connection.execute(delete(table))
+
+
+@dataclass(eq=False)
+class Client(ABC):
+    """A shop of one framework, and Payme calling it.
+
+    `habits` are its hooks, `prepare` is what its session dependency does before the handler, `settings` what its handler is
+    given besides the usual.
+    """
+
+    database: Database
+    portal: BlockingPortal
+    habits: Iterable[Habit] = EXAMPLE
+    prepare: Habit | None = None
+    model: Model = Order
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    clock: Clock = field(default_factory=Clock)
+    heard: list[Visit] = field(default_factory=list)
+
+    name: ClassVar[str]
+    is_async: ClassVar[bool] = False
+
+    @cached_property
+    @abstractmethod
+    def app(self) -> Any:
+        """The ASGI application: one route, `/payme`."""
+
+    def handler(self, db: Any) -> Any:
+        """Build the merchant's handler, as a route does for each request."""
+        settings = {
+            "payme_id": "587f72c72cac0d162c722ae2",
+            "payme_key": KEY,
+            "account_model": self.model,
+            "account_field": "order_id",
+            "account_column": "id",
+            "clock": self.clock,
+            **self.settings,
+        }
+        return self.handler_class(db=db, **settings)
+
+    @cached_property
+    @abstractmethod
+    def handler_class(self) -> Any:
+        """The merchant's handler, with the habits for hooks."""
+
+    def members(self, hook: Callable[[str, Habit], Any]) -> dict[str, Any]:
+        """Give the members of the handler class."""
+        return {"model": self.model, **{habit.__name__: hook(habit.__name__, habit) for habit in self.habits}}
+
+    def hear(self, hook: str, arguments: tuple[Any, ...]) -> None:
+        """Note that a hook ran."""
+        self.heard.append(Visit(hook, arguments))
+
+    @property
+    def hooks(self) -> list[str]:
+        """The names of the hooks that ran, in order."""
+        return [visit.hook for visit in self.heard]
+
+    # How Payme speaks
+
+    def send(
+        self, content: bytes | Iterable[bytes], headers: Mapping[str, str | bytes] | None = None, method: str = "POST"
+    ) -> Answer:
+        """Send one raw request. A content of several pieces goes out chunked, without a length."""
+        return read_answer(self.portal.call(self.asend, content, headers, method))
+
+    async def asend(
+        self, content: bytes | Iterable[bytes], headers: Mapping[str, str | bytes] | None = None, method: str = "POST"
+    ) -> httpx.Response:
+        """Send one raw request, in the shop's event loop."""
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://shop") as http:
+            sent = content if isinstance(content, bytes) else chunks(content)
+            given = {"Authorization": basic(KEY)} if headers is None else dict(headers)
+            return await http.request(method, "/payme", content=sent, headers=given)
+
+    def message(self, message: Any, headers: Mapping[str, str | bytes] | None = None) -> Answer:
+        """Send any JSON value."""
+        return self.send(json.dumps(message).encode(), headers)
+
+    def call(self, method: str, **params: Any) -> Answer:
+        """Call one method; `start` and `end` stand for `from` and `to`, which Python keeps for itself."""
+        named = {{"start": "from", "end": "to"}.get(name, name): value for name, value in params.items()}
+        return self.message({"jsonrpc": "2.0", "id": 7, "method": method, "params": named})
+
+    def account(self, order: Any) -> Row:
+        """Write the account object for an order, as typed by a payer: text."""
+        return {"order_id": str(order)}
+
+    def check_perform(self, order: Any, amount: Any = TIYIN) -> Answer:
+        """May this order be paid?"""
+        return self.call("CheckPerformTransaction", amount=amount, account=self.account(order))
+
+    def create(self, transaction: str, order: Any, amount: Any = TIYIN, time: int | None = None) -> Answer:
+        """Reserve the order."""
+        moment = self.clock.now if time is None else time
+        return self.call("CreateTransaction", id=transaction, time=moment, amount=amount, account=self.account(order))
+
+    def perform(self, transaction: str) -> Answer:
+        """The money arrived."""
+        return self.call("PerformTransaction", id=transaction)
+
+    def cancel(self, transaction: str, reason: Any = 5) -> Answer:
+        """Cancel or refund."""
+        return self.call("CancelTransaction", id=transaction, reason=reason)
+
+    def check(self, transaction: str) -> Answer:
+        """In which state is it?"""
+        return self.call("CheckTransaction", id=transaction)
+
+    def statement(self, start: int, end: int) -> list[Row]:
+        """What was there?"""
+        return list(self.call("GetStatement", start=start, end=end).result["transactions"])
+
+    def pay(self, transaction: str, order: Any, amount: int = TIYIN) -> None:
+        """Take a payment from the first call to the last."""
+        self.create(transaction, order, amount).ok()
+        self.perform(transaction).ok()
+
+    def at_once(self, calls: Iterable[Callable[[], Answer]]) -> list[Answer]:
+        """Make these calls from as many threads, released together."""
+        todo = list(calls)
+        barrier = threading.Barrier(len(todo))
+        answers: dict[int, Answer] = {}
+
+        def run(place: int) -> None:
+            barrier.wait()
+            answers[place] = todo[place]()
+
+        threads = [threading.Thread(target=run, args=(place,)) for place in range(len(todo))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(answers) == len(todo), "a call raised; see the thread's traceback"
+        return [answers[place] for place in range(len(todo))]
+
+
+class FastApiSync(Client):
+    """FastAPI with a `Session`, exactly as the documentation writes it."""
+
+    name = "fastapi"
+
+    @cached_property
+    def app(self) -> FastAPI:
+        """One route over the documented handler."""
+        app = FastAPI()
+
+        def get_db() -> Iterator[Session]:
+            with Session(self.database.engine) as db:
+                if self.prepare is not None:
+                    play(self.prepare(db))
+                yield db
+
+        @app.api_route("/payme", methods=METHODS)
+        async def webhook(request: Request, db: Annotated[Session, Depends(get_db)]) -> Response:
+            return await self.handler(db).handle_webhook(request)  # type: ignore[no-any-return]
+
+        return app
+
+    @cached_property
+    def handler_class(self) -> Any:
+        """The documented class, extended."""
+
+        def hook(name: str, habit: Habit) -> Any:
+            def run(handler: Any, *arguments: Any) -> Any:
+                self.hear(name, arguments)
+                return play(habit(handler, *arguments))
+
+            return run
+
+        wait = staticmethod(threading.Event.wait)
+        return type("ShopHandler", (PaymeWebhookHandler,), {"wait": wait, **self.members(hook)})
+
+
+class FastApiAsync(Client):
+    """FastAPI with an `AsyncSession` and `async def` hooks."""
+
+    name = "fastapi-async"
+    is_async = True
+
+    @cached_property
+    def app(self) -> FastAPI:
+        """One route over the async twin."""
+        app = FastAPI()
+
+        async def get_db() -> AsyncIterator[AsyncSession]:
+            async with AsyncSession(self.database.async_engine) as db:
+                if self.prepare is not None:
+                    await aplay(self.prepare(db))
+                yield db
+
+        @app.api_route("/payme", methods=METHODS)
+        async def webhook(request: Request, db: Annotated[AsyncSession, Depends(get_db)]) -> Response:
+            return await self.handler(db).handle_webhook(request)  # type: ignore[no-any-return]
+
+        return app
+
+    @cached_property
+    def handler_class(self) -> Any:
+        """The async twin, extended."""
+
+        def hook(name: str, habit: Habit) -> Any:
+            async def run(handler: Any, *arguments: Any) -> Any:
+                self.hear(name, arguments)
+                return await aplay(habit(handler, *arguments))
+
+            return run
+
+        def wait(event: threading.Event, seconds: float) -> Any:
+            return asyncio.to_thread(event.wait, seconds)
+
+        return type("ShopHandler", (AsyncPaymeWebhookHandler,), {"wait": staticmethod(wait), **self.members(hook)})
+
+
+async def chunks(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """Give a body piece by piece."""
+    for piece in pieces:
+        yield piece
+
+
+CLIENTS: Final[tuple[type[Client], ...]] = (FastApiSync, FastApiAsync)

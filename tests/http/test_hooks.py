@@ -1,0 +1,782 @@
+"""The merchant's hooks: their work commits together with the transaction's state, or not at all.
+
+The habits below are what people do in hooks, the documentation's example first. Each is tried in every move of a payment,
+with a `Session` and with an `AsyncSession`, on every database.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+
+from paytechuz import Refused
+from tests.http.clients import EXAMPLE, HALF_DAY, NOON, TIYIN, Answer, Client, Habit, Order, read_answer
+
+Open = Callable[..., Client]
+Steps = Generator[Any, Any, Any]
+
+WAIT = 30
+"""How long a hook waits for what must come at once: only a defect ever waits so long."""
+
+
+class Broken(Exception):
+    """The shop's own bug."""
+
+
+class Gone(BaseException):
+    """What is no `Exception`: a worker that is told to stop."""
+
+
+# What hooks do: good habits
+
+
+def works(self: Any, transaction: Any) -> Steps:
+    """Leave a mark on the order, so that all that this hook did can be seen; commits nothing."""
+    order = yield self.db.get(self.model, transaction.account_id)
+    order.status, order.paid = "touched", order.paid + 1
+    return order
+
+
+def commits(self: Any, transaction: Any) -> Steps:
+    yield from works(self, transaction)
+    yield self.db.commit()
+
+
+def commits_each_step(self: Any, transaction: Any) -> Steps:
+    order = yield self.db.get(self.model, transaction.account_id)
+    order.status = "touched"
+    yield self.db.commit()
+    order = yield self.db.get(self.model, transaction.account_id)
+    order.paid += 1
+    yield self.db.commit()
+
+
+def leaves_its_changes_uncommitted(self: Any, transaction: Any) -> Steps:
+    yield from works(self, transaction)
+
+
+def only_flushes(self: Any, transaction: Any) -> Steps:
+    yield from works(self, transaction)
+    yield self.db.flush()
+
+
+def rolls_back_then_commits(self: Any, transaction: Any) -> Steps:
+    order = yield from works(self, transaction)
+    order.paid = 100
+    yield self.db.flush()
+    yield self.db.rollback()
+    yield from commits(self, transaction)
+
+
+def handles_a_failed_statement_in_a_savepoint(self: Any, transaction: Any) -> Steps:
+    savepoint = self.db.begin_nested()
+    if hasattr(savepoint, "__await__"):
+        savepoint = yield savepoint
+    with suppress(IntegrityError):
+        yield self.db.execute(insert(Order).values(id=transaction.account_id, amount=1))
+    yield savepoint.rollback()
+    yield from commits(self, transaction)
+
+
+def works_in_a_savepoint_of_its_own(self: Any, transaction: Any) -> Steps:
+    savepoint = self.db.begin_nested()
+    if hasattr(savepoint, "__await__"):
+        savepoint = yield savepoint
+    yield from works(self, transaction)
+    yield savepoint.commit()
+
+
+GOOD = (
+    commits,
+    commits_each_step,
+    leaves_its_changes_uncommitted,
+    only_flushes,
+    rolls_back_then_commits,
+    handles_a_failed_statement_in_a_savepoint,
+    works_in_a_savepoint_of_its_own,
+)
+
+# What hooks do: habits whose work is lost
+
+
+def raises(self: Any, transaction: Any) -> Steps:
+    yield from works(self, transaction)
+    raise Broken
+
+
+def commits_then_raises(self: Any, transaction: Any) -> Steps:
+    yield from commits(self, transaction)
+    raise Broken
+
+
+def commits_then_changes_more_and_raises(self: Any, transaction: Any) -> Steps:
+    yield from commits(self, transaction)
+    yield from works(self, transaction)
+    yield self.db.flush()
+    raise Broken
+
+
+def rolls_back(self: Any, transaction: Any) -> Steps:
+    yield from works(self, transaction)
+    yield self.db.rollback()
+
+
+def flushes_then_rolls_back(self: Any, transaction: Any) -> Steps:
+    yield from only_flushes(self, transaction)
+    yield self.db.rollback()
+
+
+def closes_the_session(self: Any, transaction: Any) -> Steps:
+    yield from only_flushes(self, transaction)
+    yield self.db.close()
+
+
+def violates_a_unique_key(self: Any, transaction: Any) -> Steps:
+    yield from works(self, transaction)
+    self.db.add(Order(amount=1, voucher="taken"))
+    yield self.db.commit()
+
+
+def leaves_a_unique_violation_for_the_end(self: Any, transaction: Any) -> Steps:
+    yield from works(self, transaction)
+    self.db.add(Order(amount=1, voucher="taken"))
+
+
+def swallows_a_failed_commit(self: Any, transaction: Any) -> Steps:
+    yield from works(self, transaction)
+    self.db.add(Order(amount=1, voucher="taken"))
+    with suppress(IntegrityError):
+        yield self.db.commit()
+
+
+def swallows_a_failed_commit_and_rolls_back(self: Any, transaction: Any) -> Steps:
+    yield from works(self, transaction)
+    self.db.add(Order(amount=1, voucher="taken"))
+    try:
+        yield self.db.commit()
+    except IntegrityError:
+        yield self.db.rollback()
+
+
+BAD = (
+    raises,
+    commits_then_raises,
+    commits_then_changes_more_and_raises,
+    rolls_back,
+    flushes_then_rolls_back,
+    closes_the_session,
+    violates_a_unique_key,
+    leaves_a_unique_violation_for_the_end,
+    swallows_a_failed_commit,
+    swallows_a_failed_commit_and_rolls_back,
+)
+
+# What hooks do: habits that databases see differently, and whose outcome must only be whole
+
+
+def swallows_a_failed_statement(self: Any, transaction: Any) -> Steps:
+    yield from works(self, transaction)
+    yield self.db.flush()
+    with suppress(IntegrityError):  # PostgreSQL now ignores everything until a rollback; the others go on
+        yield self.db.execute(insert(Order).values(amount=1, voucher="taken"))
+
+
+def swallows_a_failed_statement_first(self: Any, transaction: Any) -> Steps:
+    with suppress(IntegrityError):
+        yield self.db.execute(insert(Order).values(amount=1, voucher="taken"))
+    with suppress(Exception):
+        yield from works(self, transaction)
+
+
+def commits_then_rolls_back(self: Any, transaction: Any) -> Steps:
+    yield from commits(self, transaction)
+    yield self.db.rollback()
+
+
+def commits_then_closes_the_session(self: Any, transaction: Any) -> Steps:
+    yield from commits(self, transaction)
+    yield self.db.close()
+
+
+DISPUTED = (
+    swallows_a_failed_statement,
+    swallows_a_failed_statement_first,
+    commits_then_rolls_back,
+    commits_then_closes_the_session,
+)
+
+
+@dataclass(frozen=True)
+class Move:
+    """One move of a payment: the hook that tells of it, what comes before it, and the call that makes it."""
+
+    hook: str
+    before: tuple[str, ...]
+    call: str
+    state: int
+
+    def __str__(self) -> str:
+        return f"{self.hook}-{self.state}"
+
+    def prepare(self, shop: Client) -> Any:
+        """Bring an order to just before the move."""
+        order = shop.database.order()
+        for method in self.before:
+            make(shop, method, order).ok()
+        return order
+
+
+CREATED = Move("transaction_created", (), "create", 1)
+PAID = Move("successfully_payment", ("create",), "perform", 2)
+CANCELLED = Move("cancelled_payment", ("create",), "cancel", -1)
+REFUNDED = Move("cancelled_payment", ("create", "perform"), "cancel", -2)
+MOVES = (CREATED, PAID, CANCELLED, REFUNDED)
+
+
+def make(shop: Client, method: str, order: Any) -> Answer:
+    """Make one call of the payment "a"."""
+    answer: Answer = shop.create("a", order) if method == "create" else getattr(shop, method)("a")
+    return answer
+
+
+def hook(name: str, habit: Callable[[Any, Any], Any], *, times: int = 1000) -> Habit:
+    """Make a hook of a habit; after that many calls it only commits, as a shop whose bug is mended."""
+    calls = []
+
+    def run(self: Any, params: Any, transaction: Any, account: Any = None) -> Steps:
+        del params, account
+        calls.append(transaction)
+        yield from (habit if len(calls) <= times else commits)(self, transaction)
+
+    run.__name__ = name
+    return run
+
+
+def stored(shop: Client) -> Any:
+    """Everything in the database."""
+    with shop.database.engine.connect() as connection:
+        return shop.database.payments(), connection.execute(select(Order.__table__).order_by(Order.id)).all()
+
+
+@pytest.mark.every_database
+@pytest.mark.parametrize("move", MOVES, ids=str)
+@pytest.mark.parametrize("habit", GOOD)
+def test_what_a_hook_does_is_committed_with_the_state(open_shop: Open, move: Move, habit: Habit) -> None:
+    shop = open_shop(habits=[hook(move.hook, habit)])
+    order = move.prepare(shop)
+    assert make(shop, move.call, order).result["state"] == move.state
+    found = shop.database.find(order)
+    assert (shop.database.states(), found.status, found.paid) == ({"a": move.state}, "touched", 1)
+    make(shop, move.call, order).ok()
+    assert (shop.database.find(order), shop.hooks) == (found, [move.hook])
+
+
+@pytest.mark.every_database
+@pytest.mark.parametrize("move", MOVES, ids=str)
+@pytest.mark.parametrize("habit", BAD)
+def test_a_hook_whose_work_is_lost_leaves_nothing_and_the_repetition_can_succeed(
+    open_shop: Open, move: Move, habit: Habit
+) -> None:
+    shop = open_shop(habits=[hook(move.hook, habit, times=1)])
+    shop.database.order(voucher="taken")
+    order = move.prepare(shop)
+    before = stored(shop)
+    assert make(shop, move.call, order).code == -32400
+    assert stored(shop) == before
+    assert make(shop, move.call, order).result["state"] == move.state
+    found = shop.database.find(order)
+    assert (shop.database.states(), found.status, found.paid) == ({"a": move.state}, "touched", 1)
+
+
+@pytest.mark.every_database
+@pytest.mark.parametrize("move", [PAID, REFUNDED], ids=str)
+@pytest.mark.parametrize("habit", DISPUTED)
+def test_a_success_is_whole_and_a_system_error_is_nothing(open_shop: Open, move: Move, habit: Habit) -> None:
+    shop = open_shop(habits=[hook(move.hook, habit)])
+    shop.database.order(voucher="taken")
+    order = move.prepare(shop)
+    before = stored(shop)
+    answer = make(shop, move.call, order)
+    if answer.code is None:
+        found = shop.database.find(order)
+        assert (shop.database.states(), found.status, found.paid) == ({"a": move.state}, "touched", 1)
+    else:
+        assert answer.code == -32400
+        assert stored(shop) == before
+
+
+@pytest.mark.every_database
+def test_a_hook_that_swallowed_a_conflict_of_the_database_is_never_a_silent_rollback(open_shop: Open) -> None:
+    """PostgreSQL answers COMMIT with ROLLBACK, and no error, where a statement failed before."""
+
+    def swallows_everything(self: Any, transaction: Any) -> Steps:
+        yield from works(self, transaction)
+        yield self.db.flush()
+        with suppress(Exception):
+            yield self.db.execute(select(Order.__table__.c.id / "text").where(Order.id == "no number"))
+        with suppress(Exception):
+            yield self.db.execute(insert(Order).values(id=transaction.account_id, amount=1))
+
+    shop = open_shop(habits=[hook("successfully_payment", swallows_everything)])
+    order = PAID.prepare(shop)
+    answer = shop.perform("a")
+    paid = shop.database.states() == {"a": 2}
+    assert (answer.code is None) == paid == (shop.database.find(order).status == "touched")
+
+
+@pytest.mark.every_database
+def test_a_hook_that_stops_the_worker_leaves_nothing(open_shop: Open) -> None:
+    def stops(self: Any, transaction: Any) -> Steps:
+        yield from commits(self, transaction)
+        raise Gone
+
+    shop = open_shop(habits=[hook("successfully_payment", stops, times=1)])
+    order = PAID.prepare(shop)
+    before = stored(shop)
+
+    async def perform() -> httpx.Response | BaseException:
+        try:
+            return await shop.asend(b'{"method": "PerformTransaction", "params": {"id": "a"}}')
+        except Gone as gone:  # let through, it would stop this test's own event loop
+            return gone
+
+    assert isinstance(shop.portal.call(perform), Gone)
+    assert stored(shop) == before
+    assert shop.perform("a").result["state"] == 2
+    assert shop.database.find(order).paid == 1
+
+
+@pytest.mark.every_database
+@pytest.mark.parametrize("move", [CREATED, PAID], ids=str)
+def test_a_request_cancelled_while_its_hook_runs_is_done_entirely_or_not_at_all(open_shop: Open, move: Move) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def waits(self: Any, transaction: Any) -> Steps:
+        yield from commits(self, transaction)
+        entered.set()
+        assert (yield self.wait(leave, WAIT))
+
+    shop = open_shop(habits=[hook(move.hook, waits)])
+    order = move.prepare(shop)
+    account = f'"time": {NOON}, "amount": {TIYIN}, "account": {{"order_id": "{order}"}}'
+    method = {"create": "CreateTransaction", "perform": "PerformTransaction"}[move.call]
+    body = f'{{"method": "{method}", "params": {{"id": "a", {account}}}}}'.encode()
+
+    async def cancel_midway() -> bool:
+        request = asyncio.create_task(shop.asend(body))
+        assert await asyncio.to_thread(entered.wait, WAIT)
+        request.cancel()
+        await asyncio.sleep(0)
+        leave.set()
+        with suppress(asyncio.CancelledError):
+            await request
+        return request.cancelled()
+
+    shop.portal.call(cancel_midway)
+    found = shop.database.find(order)
+    if shop.database.states().get("a") == move.state:
+        assert (found.status, found.paid) == ("touched", 1)
+    else:
+        assert (found.status, found.paid) == ("pending", 0)
+    assert make(shop, move.call, order).result["state"] == move.state
+    assert shop.database.find(order).paid == 1
+
+
+@pytest.mark.every_database
+def test_the_eviction_of_an_expired_holder_commits_with_the_newcomer_or_not_at_all(open_shop: Open) -> None:
+    bad = hook("transaction_created", commits_then_raises)
+    shop = open_shop(habits=[*EXAMPLE])
+    order = shop.database.order()
+    shop.create("a", order).ok()
+    shop.clock.advance(HALF_DAY + 1)
+    failing = open_shop(habits=[*EXAMPLE, bad], clock=shop.clock, keep=True)
+    before = stored(shop)
+    assert failing.create("b", order).code == -32400
+    assert failing.hooks == ["cancelled_payment", "transaction_created"]
+    assert stored(shop) == before
+    assert shop.create("b", order).result["state"] == 1
+    assert (shop.database.states(), shop.database.find(order).returned) == ({"a": -1, "b": 1}, 1)
+
+
+# The session
+
+
+@pytest.mark.every_database
+def test_a_session_that_its_dependency_has_already_used_is_refreshed(open_shop: Open) -> None:
+    dearer = []
+
+    def uses(db: Any) -> Steps:
+        found = (yield db.execute(select(Order))).scalars().all()
+        for each in found:
+            if each.id in dearer:  # changed by someone else, after this session has read it
+                shop.database.change(each.id, amount=7000)
+
+    shop = open_shop(prepare=uses)
+    order, other = shop.database.order(), shop.database.order()
+    shop.pay("a", order)
+    assert (shop.database.find(order).status, shop.database.states()) == ("paid", {"a": 2})
+    dearer.append(other)
+    assert shop.check_perform(other).code == -31001
+    assert shop.create("b", other, 700_000).result["state"] == 1
+
+
+def adds(db: Any) -> Steps:
+    db.add(Order(amount=1))
+    yield None
+
+
+def edits(db: Any) -> Steps:
+    order = (yield db.execute(select(Order).limit(1))).scalar_one()
+    order.status = "edited"
+
+
+def deletes(db: Any) -> Steps:
+    order = (yield db.execute(select(Order).limit(1))).scalar_one()
+    yield db.delete(order)
+
+
+def begins(db: Any) -> Steps:
+    yield db.begin()
+
+
+@pytest.mark.parametrize("prepare", [adds, edits, deletes, begins])
+def test_a_session_whose_work_would_be_lost_is_refused_and_the_log_names_the_fix(
+    open_shop: Open, prepare: Habit, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = open_shop(prepare=prepare)
+    order = shop.database.order()
+    before = stored(shop)
+    assert (shop.check_perform(order).code, shop.create("a", order).code) == (-32400, -32400)
+    assert stored(shop) == before
+    assert "Depends(get_db)" in caplog.text
+
+
+@pytest.mark.every_database
+def test_a_session_can_still_be_used_after_the_handler(open_shop: Open) -> None:
+    """The dependency's own end, such as `db.commit()` after `yield`, finds a session that works."""
+    seen = []
+
+    def finishes(db: Any) -> Steps:
+        seen.append((yield db.execute(select(Order.status))).scalar_one())
+        yield db.commit()
+
+    shop = open_shop(finish=finishes)
+    order = shop.database.order()
+    shop.pay("a", order)
+    assert shop.perform("unknown").code == -31003
+    assert seen == ["pending", "paid", "paid"]
+
+
+# What hooks are given, and what they give
+
+
+def test_hooks_hear_of_moves_and_calls_once_each_and_replays_are_no_moves(open_shop: Open) -> None:
+    shop = open_shop(habits=[silent(name) for name in ALL_HOOKS])
+    order = shop.database.order()
+    calls = {
+        "check": lambda: shop.check_perform(order),
+        "create": lambda: shop.create("a", order, time=NOON),
+        "perform": lambda: shop.perform("a"),
+        "status": lambda: shop.check("a"),
+        "statement": lambda: shop.call("GetStatement", start=NOON, end=NOON),
+        "cancel": lambda: shop.cancel("a"),
+    }
+    heard = {}
+    for name, call in calls.items():
+        for turn in ("first", "again"):
+            shop.heard.clear()
+            call().ok()
+            heard[name, turn] = shop.hooks
+    check = ["before_check_perform_transaction", "get_check_data"]
+    assert heard == {
+        ("check", "first"): check,
+        ("check", "again"): check,
+        ("create", "first"): [
+            "before_check_perform_transaction", "get_receivers", "transaction_created", "after_commit",
+        ],
+        ("create", "again"): ["transaction_already_exists"],
+        ("perform", "first"): ["successfully_payment", "after_commit"],
+        ("perform", "again"): [],
+        ("status", "first"): ["check_transaction"],
+        ("status", "again"): ["check_transaction"],
+        ("statement", "first"): ["get_statement"],
+        ("statement", "again"): ["get_statement"],
+        ("cancel", "first"): ["can_reverse", "cancelled_payment", "after_commit"],
+        ("cancel", "again"): [],
+    }  # fmt: skip
+
+
+ALL_HOOKS = (
+    "before_check_perform_transaction", "get_check_data", "get_receivers", "can_reverse", "transaction_created",
+    "transaction_already_exists", "successfully_payment", "cancelled_payment", "check_transaction", "get_statement",
+    "after_commit",
+)  # fmt: skip
+
+
+def silent(name: str, returns: Any = None) -> Habit:
+    """A hook that says nothing of its own."""
+
+    def run(*arguments: Any) -> Any:
+        del arguments
+        return True if name == "can_reverse" else returns
+
+    run.__name__ = name
+    return run
+
+
+@pytest.mark.every_database
+def test_hooks_are_given_the_params_and_a_detached_transaction_and_the_shops_own_order(open_shop: Open) -> None:
+    seen: dict[str, Any] = {}
+
+    def transaction_created(self: Any, params: Any, transaction: Any, account: Any) -> Steps:
+        account.status = "awaiting"
+        yield self.db.commit()
+        seen.update(created=transaction, account=account, params=params)
+        names = ("id", "gateway", "transaction_id", "account_id", "amount", "amount_tiyin", "state", "reason", "extra_data")
+        times = ("created_at", "updated_at", "performed_at", "cancelled_at")
+        seen["after a commit"] = {name: getattr(transaction, name) for name in (*names, *times)}
+
+    shop = open_shop(habits=[transaction_created])
+    order = shop.database.order()
+    shop.create("a", order).ok()
+    found = seen["after a commit"]
+    assert (found["account_id"], type(found["account_id"])) == (order, int)
+    assert (str(found["amount"]), found["amount_tiyin"], found["state"]) == ("5000.00", TIYIN, 1)
+    assert (found["created_at"].timestamp() * 1000, found["performed_at"]) == (NOON, None)
+    assert (found["id"], found["gateway"]) == (shop.database.payment("a")["id"], "payme")
+    assert isinstance(seen["account"], Order)
+    assert seen["params"] == {"id": "a", "time": NOON, "amount": TIYIN, "account": {"order_id": str(order)}}
+    assert shop.database.find(order).status == "awaiting", "the order given is the session's own, and may be edited"
+
+
+@pytest.mark.every_database
+def test_what_hooks_put_into_extra_data_is_saved_and_given_to_the_next(open_shop: Open) -> None:
+    def note(name: str) -> Habit:
+        def run(self: Any, params: Any, transaction: Any, account: Any = None) -> None:
+            del self, params, account
+            transaction.extra_data.setdefault("heard", []).append(name)
+
+        run.__name__ = name
+        return run
+
+    names = ("transaction_created", "transaction_already_exists", "successfully_payment", "check_transaction", "cancelled_payment")
+    shop = open_shop(habits=[note(name) for name in names])
+    order = shop.database.order()
+    for call in (shop.create, shop.create):
+        call("a", order).ok()
+    for call in (shop.perform, shop.perform, shop.check, shop.cancel, shop.cancel):
+        call("a").ok()
+    assert shop.database.payment("a")["extra_data"] == {"heard": list(names)}
+
+
+@pytest.mark.every_database
+@pytest.mark.parametrize("name", ["before_check_perform_transaction", "get_check_data", "check_transaction", "get_statement"])
+def test_what_the_hooks_of_a_reading_call_write_is_committed_and_payments_is_not(open_shop: Open, name: str) -> None:
+    def run(self: Any, *_: Any) -> Steps:
+        self.db.add(Order(amount=1, voucher=name))
+        yield None
+
+    run.__name__ = name
+    shop = open_shop(habits=[run])
+    order = shop.database.order()
+    calls = {
+        "check_transaction": lambda: shop.check("a"),
+        "get_statement": lambda: shop.call("GetStatement", start=NOON, end=NOON),
+    }
+    if name in calls:
+        shop.create("a", order).ok()
+    before = shop.database.payments()
+    calls.get(name, lambda: shop.check_perform(order))().ok()
+    assert shop.database.payments() == before
+    assert [row.voucher for row in stored(shop)[1]] == [None, name]
+
+
+TEXTS = {"ru": "Нет", "uz": "Yo‘q", "en": "No"}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "expected"),
+    [
+        (Refused("No"), (-31099, {"ru": "No", "uz": "No", "en": "No"}, "order_id")),
+        (Refused(TEXTS, code=-31077, data="phone"), (-31077, TEXTS, "phone")),
+        (Refused({"uz": "Yo‘q"}, -31050), (-31050, dict.fromkeys(TEXTS, "Yo‘q"), "order_id")),
+    ],
+)
+def test_a_refusal_before_payment_is_answered_in_the_merchants_words(
+    open_shop: Open, refusal: Refused, expected: tuple[int, dict[str, str], str]
+) -> None:
+    def before_check_perform_transaction(self: Any, params: Any, account: Any) -> Steps:
+        del params
+        account.status = "considered"
+        yield self.db.commit()
+        raise refusal
+
+    shop = open_shop(habits=[before_check_perform_transaction])
+    order = shop.database.order()
+    for answer in (shop.check_perform(order), shop.create("a", order)):
+        error = answer.error
+        assert (error["code"], error["message"], error["data"]) == expected
+    assert (shop.database.payments(), shop.database.find(order).status) == ([], "pending")
+
+
+@pytest.mark.every_database
+@pytest.mark.parametrize(
+    ("move", "code"), [(CREATED, -31077), (PAID, -31008), (CANCELLED, -31007), (REFUNDED, -31007)], ids=str
+)
+def test_a_refusal_of_a_move_is_the_methods_own_error_and_nothing_is_saved(open_shop: Open, move: Move, code: int) -> None:
+    def refuses(self: Any, transaction: Any) -> Steps:
+        yield from commits(self, transaction)
+        raise Refused(TEXTS, code=-31077)
+
+    shop = open_shop(habits=[hook(move.hook, refuses, times=1)])
+    order = move.prepare(shop)
+    before = stored(shop)
+    error = make(shop, move.call, order).error
+    assert (error["code"], error["message"]) == (code, TEXTS)
+    assert stored(shop) == before
+    assert make(shop, move.call, order).result["state"] == move.state
+
+
+@pytest.mark.parametrize("code", [-31049, -31100, 0, -32400])
+def test_a_refusals_code_outside_the_account_range_is_a_value_error(code: int) -> None:
+    with pytest.raises(ValueError, match="-31050"):
+        Refused("No", code=code)
+
+
+@pytest.mark.every_database
+def test_after_commit_hears_once_of_what_is_already_committed(open_shop: Open) -> None:
+    seen = []
+
+    def after_commit(self: Any, event: str, params: Any, transaction: Any) -> None:
+        del self
+        seen.append((event, transaction.state, shop.database.states(), params["id"]))
+
+    shop = open_shop(habits=[*EXAMPLE, after_commit])
+    order = shop.database.order()
+    for call in (shop.create, shop.create):
+        call("a", order).ok()
+    for call in (shop.perform, shop.perform, shop.check, shop.cancel, shop.cancel):
+        call("a").ok()
+    late = shop.database.order()
+    shop.create("b", late).ok()
+    shop.clock.advance(HALF_DAY + 1)
+    assert shop.perform("b").code == -31008
+    assert seen == [
+        ("transaction_created", 1, {"a": 1}, "a"),
+        ("successfully_payment", 2, {"a": 2}, "a"),
+        ("cancelled_payment", -2, {"a": -2}, "a"),
+        ("transaction_created", 1, {"a": -2, "b": 1}, "b"),
+        ("cancelled_payment", -1, {"a": -2, "b": -1}, "b"),
+    ]
+
+
+def test_an_error_in_after_commit_is_only_logged(open_shop: Open, caplog: pytest.LogCaptureFixture) -> None:
+    def after_commit(self: Any, *_: Any) -> Steps:
+        yield self.db.execute(select(Order))
+        raise Broken
+
+    shop = open_shop(habits=[*EXAMPLE, after_commit])
+    order = shop.database.order()
+    shop.pay("a", order)
+    assert shop.database.find(order).paid == 1
+    failures = [record for record in caplog.records if record.name == "paytechuz" and record.levelno >= logging.ERROR]
+    assert [record.exc_info and record.exc_info[0] for record in failures] == [Broken, Broken]
+
+
+def test_after_commit_hears_nothing_of_what_failed(open_shop: Open) -> None:
+    shop = open_shop(habits=[hook("successfully_payment", raises), silent("after_commit")])
+    PAID.prepare(shop)
+    assert shop.perform("a").code == -32400
+    assert shop.hooks.count("after_commit") == 1, "of Create alone"
+
+
+@pytest.mark.every_database
+def test_a_unique_violation_inside_a_hook_is_the_shops_bug_and_not_tried_again(open_shop: Open) -> None:
+    shop = open_shop(habits=[hook("successfully_payment", violates_a_unique_key)])
+    shop.database.order(voucher="taken")
+    PAID.prepare(shop)
+    assert shop.perform("a").code == -32400
+    assert shop.hooks == ["successfully_payment"]
+
+
+@pytest.mark.every_database
+def test_a_refunded_order_may_be_reopened(open_shop: Open) -> None:
+    def cancelled_payment(self: Any, params: Any, transaction: Any) -> None:
+        del params
+        self.reopen(transaction)
+
+    shop = open_shop(habits=[cancelled_payment])
+    order = shop.database.order()
+    shop.pay("a", order)
+    assert shop.check_perform(order).code == -31052
+    shop.cancel("a").ok()
+    shop.pay("b", order)
+    assert shop.database.states() == {"a": -2, "b": 2}
+    assert shop.create("c", order).code == -31052
+
+
+@pytest.mark.every_database
+def test_a_payment_may_be_split_among_receivers(open_shop: Open) -> None:
+    shares = [{"id": "5305e3bab097f420a62ced0b", "amount": 200_000}, {"id": "4215e6bab097f420a62ced01", "amount": 300_000}]
+    shop = open_shop(habits=[silent("get_receivers", shares)])
+    order = shop.database.order()
+    first = shop.create("a", order)
+    assert first.result["receivers"] == shares
+    assert shop.create("a", order).body == first.body
+    assert [row["receivers"] for row in shop.statement(NOON, NOON)] == [shares]
+
+
+def test_receivers_that_do_not_add_up_are_the_shops_bug(open_shop: Open) -> None:
+    shop = open_shop(habits=[silent("get_receivers", [{"id": "5305e3bab097f420a62ced0b", "amount": 1}])])
+    assert shop.create("a", shop.database.order()).code == -32400
+    assert shop.database.payments() == []
+
+
+def test_a_hook_that_waits_delays_no_other_call(open_shop: Open) -> None:
+    """Nine hooks wait, of ten threads, until another call has been answered; were it delayed, none would ever go on."""
+    answered = threading.Event()
+    waiting = threading.Barrier(10)
+
+    def check_transaction(self: Any, params: Any, transaction: Any) -> Steps:
+        del params
+        if transaction.transaction_id.startswith("slow"):
+            yield self.wait_for_all(waiting, WAIT)
+            assert (yield self.wait(answered, WAIT))
+
+    shop = open_shop(habits=[check_transaction])
+    for name in ("quick", *(f"slow-{number}" for number in range(9))):
+        shop.create(name, shop.database.order()).ok()
+
+    def quick() -> Answer:
+        waiting.wait(WAIT)
+        answer = shop.check("quick")
+        answered.set()
+        return answer
+
+    answers = shop.at_once([quick, *((lambda name=f"slow-{number}": shop.check(name)) for number in range(9))])  # type: ignore[misc]
+    assert [answer.code for answer in answers] == [None] * 10
+
+
+def test_the_documented_example_runs_as_it_stands(open_shop: Open) -> None:
+    def successfully_payment(self: Any, params: Any, transaction: Any) -> Steps:
+        del params
+        if hasattr(self.db, "query"):
+            order = self.db.query(Order).filter(Order.id == transaction.account_id).first()
+        else:
+            order = (yield self.db.execute(select(Order).filter(Order.id == transaction.account_id))).scalars().first()
+        if order:
+            order.status = "paid"
+            yield self.db.commit()
+
+    shop = open_shop(habits=[successfully_payment], settings={"one_time_payment": False})
+    order = shop.database.order()
+    shop.pay("a", order)
+    assert shop.database.find(order).status == "paid"
