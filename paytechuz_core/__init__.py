@@ -1,7 +1,7 @@
 """paytechuz_core: what a payment may do, decided by pure functions.
 
-Start with `transaction` (a transaction's life), then `payme.gateway` (a provider's protocol), then `engine` (how a request is
-answered). `repository` is the interface to implement for a storage of your own.
+Start with `transaction` (a transaction's life), then `payme.gateway` (a provider's protocol), then `engine` (how a
+request is answered). `repository` is the interface to implement for a storage of your own.
 """
 
 from paytechuz_core.decision import Refused

@@ -1,8 +1,8 @@
 """From what a payer typed to the key of the merchant's account.
 
-Account values are typed by people or carried by links that anyone may edit, so a value either *is* a key, in its one and only
-spelling, or it names no account. `"007"`, `"1.5"`, `"٣"`, `" 7"` and a number too long for the column are unknown accounts,
-never errors of a database.
+Account values are typed by people or carried by links that anyone may edit, so a value either *is* a key, in its one
+and only spelling, or it names no account. `"007"`, `"1.5"`, `"٣"`, `" 7"` and a number too long for the column are
+unknown accounts, never errors of a database.
 """
 
 import re

@@ -1,8 +1,8 @@
 """What a provider's gateway is: a question, a decision, an answer. No I/O anywhere.
 
-A request goes one way. `parse` turns bytes into a call; `lookup` says what the call must know; the engine reads it into a
-`Snapshot`; `decide` says what to answer, what to write and which hooks to call; `render` turns the answer into bytes.
-A decision may be an error *and* carry a write: an expired transaction is cancelled and refused in one breath.
+A request goes one way. `parse` turns bytes into a call; `lookup` says what the call must know; the engine reads it
+into a `Snapshot`; `decide` says what to answer, what to write and which hooks to call; `render` turns the answer into
+bytes. A decision may be an error *and* carry a write: an expired transaction is cancelled and refused in one breath.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class Hook(StrEnum):
     GET_CHECK_DATA = "get_check_data"
     GET_RECEIVERS = "get_receivers"
     CAN_REVERSE = "can_reverse"
-    CHANGE_PASSWORD = "change_password"
+    CHANGE_PASSWORD = "change_password"  # noqa: S105 - a hook's name, no password
     TRANSACTION_CREATED = "transaction_created"
     TRANSACTION_ALREADY_EXISTS = "transaction_already_exists"
     SUCCESSFULLY_PAYMENT = "successfully_payment"
@@ -30,6 +30,9 @@ class Hook(StrEnum):
     GET_STATEMENT = "get_statement"
     AFTER_COMMIT = "after_commit"
 
+
+ACCOUNT_CODES = range(-31099, -31049)
+"""The codes by which Payme knows that the account, not the merchant's server, is at fault."""
 
 MOVES = frozenset({Hook.TRANSACTION_CREATED, Hook.SUCCESSFULLY_PAYMENT, Hook.CANCELLED_PAYMENT})
 """The hooks that tell of a move; the others tell of a call."""
@@ -60,9 +63,9 @@ class Snapshot:
 class Lookup:
     """What a call must know before it can be decided.
 
-    `transaction_id` and `hold` are read together; `for_update` locks the row only to save rivals a retry. The account is
-    read where no transaction is known yet. `hold` is given where it follows from the request alone; where it comes with
-    the account, the holder is read after it. `window` asks for a statement: provider's time, both ends included.
+    `transaction_id` and `hold` are read together; `for_update` locks the row only to save rivals a retry. The account
+    is read where no transaction is known yet. `hold` is given where it follows from the request alone; where it comes
+    with the account, the holder is read after it. `window` asks for a statement: provider's time, both ends included.
     """
 
     gateway: str
@@ -93,8 +96,9 @@ CallT = TypeVar("CallT")
 class Decision(Generic[ReplyT]):
     """What to answer, what to write, and which hooks to call.
 
-    `asks` are put to the merchant before anything is written: each may refuse, and `Gateway.amend` puts what it returns
-    into the decision. `changes` are written in their order; `events` are told afterwards, in the same database transaction.
+    `asks` are put to the merchant before anything is written: each may refuse, and `Gateway.amend` puts what it
+    returns into the decision. `changes` are written in their order; `events` are told afterwards, in the same database
+    transaction.
     """
 
     reply: ReplyT
@@ -121,7 +125,7 @@ class Decision(Generic[ReplyT]):
         return replace(self, reply=reply, changes=(*earlier, Change(None, transaction)), events=events)
 
 
-class Rejected(Exception):
+class Rejected(Exception):  # noqa: N818 - says what happened to the request
     """The request never became a call. Carries the bytes to answer."""
 
     def __init__(self, body: bytes) -> None:
@@ -129,16 +133,17 @@ class Rejected(Exception):
         self.body = body
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - says what the merchant did
     """Raise it in a hook to refuse what the provider asks; nothing is saved.
 
     `message` is a text, or texts by language `{"ru": …, "uz": …, "en": …}`; the payer may read it. `code` is the
     merchant's own in Payme's account range −31050…−31099, used where the method allows one (CheckPerformTransaction,
-    CreateTransaction); elsewhere the method's own error is answered. `data` names the account field, the first by default.
+    CreateTransaction); elsewhere the method's own error is answered. `data` names the account field, the first by
+    default.
     """
 
     def __init__(self, message: str | dict[str, str], code: int = -31099, data: str | None = None) -> None:
-        if not -31099 <= code <= -31050:
+        if code not in ACCOUNT_CODES:
             error = f"a refusal's code must be from -31050 to -31099, not {code}"
             raise ValueError(error)
         texts = {"ru": message, "uz": message, "en": message} if isinstance(message, str) else dict(message)

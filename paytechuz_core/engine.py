@@ -1,8 +1,8 @@
 """From bytes to bytes: read, decide, write, tell, commit, answer.
 
-`respond` answers one request; `handle` answers one call, in one database transaction, and starts over when another request
-wrote first. Nothing is decided here: every `if` about money lives in a gateway. `arespond`, `ahandle` and `aload` below are
-the same lines, awaited.
+`respond` answers one request; `handle` answers one call, in one database transaction, and starts over when another
+request wrote first. Nothing is decided here: every `if` about money lives in a gateway. `arespond`, `ahandle` and
+`aload` below are the same lines, awaited.
 
 The database transaction is committed before anything is answered, so what is acknowledged is durable. A connection lost
 while committing leaves its outcome unknown; that is a `Conflict` too, because starting over reads the transaction again
@@ -42,7 +42,7 @@ def epoch_millis() -> Millis:
 
 def jitter(attempt: int) -> None:
     """Wait a few random milliseconds, longer each time: rivals that start over together would only collide again."""
-    time.sleep(random.uniform(0.001, 0.008) * (attempt + 1))
+    time.sleep(random.uniform(0.001, 0.008) * (attempt + 1))  # noqa: S311 - spreads load, guards nothing
 
 
 def respond(
@@ -118,7 +118,7 @@ def announce(fire: Fire, event: Event, drafts: Drafts) -> None:
 
 async def ajitter(attempt: int) -> None:
     """Wait as `jitter` does."""
-    await asyncio.sleep(random.uniform(0.001, 0.008) * (attempt + 1))
+    await asyncio.sleep(random.uniform(0.001, 0.008) * (attempt + 1))  # noqa: S311 - spreads load, guards nothing
 
 
 async def arespond(

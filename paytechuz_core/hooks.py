@@ -1,9 +1,10 @@
 """The merchant's side of a payment: the hooks to override, and how a decision's events reach them.
 
 A hook runs inside the call's database transaction: what it does to the database through the handler's session commits
-together with the transaction's new state, or not at all. It runs once for each *move*, never for a replay. If it raises,
-nothing is saved and the provider asks again; to say no, raise `Refused`. `params` is the provider's request as it came,
-`transaction` a detached `Transaction`, `account` the merchant's own object. On an async handler a hook may be `async def`.
+together with the transaction's new state, or not at all. It runs once for each *move*, never for a replay. If it
+raises, nothing is saved and the provider asks again; to say no, raise `Refused`. `params` is the provider's request as
+it came, `transaction` a detached `Transaction`, `account` the merchant's own object. On an async handler a hook may be
+`async def`.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -25,7 +26,7 @@ class Hooks:
         """Tell that the money arrived (1 → 2): mark the order paid, deliver."""
 
     def cancelled_payment(self, params: Params, transaction: Transaction) -> Nothing:
-        """Tell that a payment was cancelled: before it was paid (−1), refunded (−2), or past its 12 hours (−1, reason 4)."""
+        """Tell that a payment was cancelled: unpaid (−1), refunded (−2), or past its 12 hours (−1, reason 4)."""
 
     def transaction_created(self, params: Params, transaction: Transaction, account: Any) -> Nothing:
         """Tell that a new transaction holds the account: reserve the goods."""

@@ -1,8 +1,8 @@
 """What arrives: one HTTP request as plain values, and the strict readers of what is in it.
 
-No JSON library refuses all that a payment endpoint must refuse, so `decode_json` says no to: anything but UTF-8, a byte
-order mark, duplicate keys, NaN and Infinity and numbers that overflow, integers of more than 18 digits, nesting deeper than
-32, lone surrogates and U+0000 (no database stores them all).
+No JSON library refuses all that a payment endpoint must refuse, so `decode_json` says no to: anything but UTF-8, a
+byte order mark, duplicate keys, NaN and Infinity and numbers that overflow, integers of more than 18 digits, nesting
+deeper than 32, lone surrogates and U+0000 (no database stores them all).
 """
 
 import binascii

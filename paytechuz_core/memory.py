@@ -1,8 +1,8 @@
 """The reference repository: transactions in memory, obeying the four laws and no more.
 
-It is the model that property tests hold every other storage against, and all that an example needs. It is as weak as the
-weakest database supported: reads see whatever others have committed by then (READ COMMITTED), locks do nothing, and a
-rival is noticed when it has written first, at `save` or at commit.
+It is the model that property tests hold every other storage against, and all that an example needs. It is as weak as
+the weakest database supported: reads see whatever others have committed by then (READ COMMITTED), locks do nothing,
+and a rival is noticed when it has written first, at `save` or at commit.
 """
 
 import threading
@@ -93,8 +93,10 @@ def put(rows: dict[tuple[str, str], Transaction], change: Change) -> Transaction
     if (None if stored is None else (stored.state, stored.version)) != (
         None if before is None else (before.state, before.version)
     ):
-        raise Conflict(f"{key} was written by another request")
+        message = f"{key} was written by another request"
+        raise Conflict(message)
     if after.hold is not None and any(each.hold == after.hold and other != key for other, each in rows.items()):
-        raise Conflict(f"{after.hold} is held by another transaction")
+        message = f"{after.hold} is held by another transaction"
+        raise Conflict(message)
     rows[key] = deepcopy(after) if after.id is not None else replace(deepcopy(after), id=len(rows) + 1)
     return rows[key]

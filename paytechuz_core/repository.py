@@ -17,7 +17,7 @@ from typing import Protocol, TypeAlias
 from paytechuz_core.transaction import Account, Change, Fields, Millis, Transaction
 
 
-class Conflict(Exception):
+class Conflict(Exception):  # noqa: N818 - says what happened
     """Another request wrote first, or the outcome of a commit is unknown: roll back and start over."""
 
 
@@ -41,10 +41,10 @@ class Repository(Protocol):
         """Give the merchant's account that the provider's fields name, or None. Called where no transaction is known."""
 
     def list_transactions(self, gateway: str, start: Millis, end: Millis) -> Sequence[Transaction]:
-        """Give all transactions whose `provider_time` is from `start` to `end`, both included, ascending by it."""
+        """Give the transactions whose `provider_time` is from `start` to `end`, both included, in its order."""
 
     def save(self, change: Change) -> Transaction:
-        """Insert (`before` is None) or update; raise `Conflict` where a law stands against it. Gives it as stored."""
+        """Insert (`before` is None) or update, or raise `Conflict` by the laws. Gives it as stored."""
 
 
 class AsyncRepository(Protocol):

@@ -1,23 +1,24 @@
 """The life of a transaction.
 
-A *transaction* is one attempt to pay for one account, known to its provider by an id that never changes. It is born when
-the provider asks the merchant to reserve the order (INITIATING), and then exactly one of two things happens: the money
-arrives (SUCCESSFULLY), or it does not (CANCELLED_DURING_INIT). A payment that arrived may be given back (CANCELLED). The
-two cancelled states are ends: nothing leaves them, so a cancelled payment is never revived and a refunded one is never
-refunded again. CREATED is the moment before a transaction exists; it is never stored and never sent.
+A *transaction* is one attempt to pay for one account, known to its provider by an id that never changes. It is born
+when the provider asks the merchant to reserve the order (INITIATING), and then exactly one of two things happens: the
+money arrives (SUCCESSFULLY), or it does not (CANCELLED_DURING_INIT). A payment that arrived may be given back
+(CANCELLED). The two cancelled states are ends: nothing leaves them, so a cancelled payment is never revived and a
+refunded one is never refunded again. CREATED is the moment before a transaction exists; it is never stored and never
+sent.
 
 Everything that may happen is in TRANSITIONS below, five rows, and every write is a `Change` that refuses to be built
 unless its move is in that table. So whatever a provider's gateway decides, wrong moves cannot reach a database. What
-identifies a transaction (its ids, its provider's time, its amount, its account) is fixed at birth. Its times are stamped
-once each and never run backwards, even when the server's clock does.
+identifies a transaction (its ids, its provider's time, its amount, its account) is fixed at birth. Its times are
+stamped once each and never run backwards, even when the server's clock does.
 
 While a transaction lives it may *hold* its account: the hold is a key such as `orders:42` that only one transaction may
 have, across all providers, and the storage's unique constraint on it is what makes "one order, one payment" true under
 any race. A cancel before payment releases the hold, because a failed debit must not kill the order. A refund keeps it,
 because a refunded order must not be payable again, until the merchant reopens it.
 
-Values here are immutable. A method such as `transaction.perform(now)` does nothing: it returns the `Change` to be saved.
-Times are milliseconds since 1970 in UTC; money is tiyin.
+Values here are immutable. A method such as `transaction.perform(now)` does nothing: it returns the `Change` to be
+saved. Times are milliseconds since 1970 in UTC; money is tiyin.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ TRANSITIONS: Final[Mapping[State, frozenset[State]]] = {
 
 
 class Reason(IntEnum):
-    """Why a transaction was cancelled, by Payme's list. A provider may send another integer; it is stored as it came."""
+    """Why a transaction was cancelled, by Payme's list. Another integer is stored as it came."""
 
     RECEIVER_INACTIVE = 1
     DEBIT_FAILED = 2
@@ -75,9 +76,9 @@ class Reason(IntEnum):
 class Account:
     """What a merchant's order, invoice or wallet looks like to the core.
 
-    `amount_tiyin` is the exact price, or None for an account that takes any amount. `hold` is the key that only one live
-    transaction may have, or None for an account that may be topped up again and again. `payable` is False for an account
-    that the shop has closed. `model` is the merchant's own object, handed to the hooks untouched.
+    `amount_tiyin` is the exact price, or None for an account that takes any amount. `hold` is the key that only one
+    live transaction may have, or None for an account that may be topped up again and again. `payable` is False for an
+    account that the shop has closed. `model` is the merchant's own object, handed to the hooks untouched.
     """
 
     id: Key
@@ -155,7 +156,7 @@ class Transaction:
         return self._write(now, state=State.SUCCESSFULLY, perform_time=now)
 
     def cancel(self, now: Millis, reason: int) -> Change:
-        """Cancel it: 1 → −1 releases the account, 2 → −2 keeps the hold. The present state decides, never the reason."""
+        """Cancel it: 1 → −1 gives up the hold, 2 → −2 keeps it. The present state decides, never the reason."""
         now = self._stamp(now)
         if self.state is State.INITIATING:
             return self._write(now, state=State.CANCELLED_DURING_INIT, cancel_time=now, reason=reason, hold=None)
@@ -299,7 +300,7 @@ def alike(one: object, other: object) -> bool:
             return one == other and (len(kinds) == 1 or kinds.isdisjoint({bool, float}))
 
 
-def refuse_unless(holds: bool, what: str, seen: object) -> None:
+def refuse_unless(holds: bool, what: str, seen: object) -> None:  # noqa: FBT001 - reads as a sentence
     """Raise ValueError where a rule of a transaction's life does not hold."""
     if not holds:
         message = f"{what} {seen}"

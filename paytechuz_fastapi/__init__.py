@@ -7,9 +7,9 @@
     async def payme_webhook(request: Request, db: Session = Depends(get_db)):
         return await ShopPayme(db=db, payme_id=…, payme_key=…, account_model=Order).handle_webhook(request)
 
-With a `Session` the database work runs in threads of the adapter's own, so the event loop never waits; with an `AsyncSession`
-use `AsyncPaymeWebhookHandler` and `async def` hooks. Either way the work, once begun, is finished even when the request is
-cancelled: half a payment is not an option. `payme_router` makes the route for you.
+With a `Session` the database work runs in threads of the adapter's own, so the event loop never waits; with an
+`AsyncSession` use `AsyncPaymeWebhookHandler` and `async def` hooks. Either way the work, once begun, is finished even
+when the request is cancelled: half a payment is not an option. `payme_router` makes the route for you.
 """
 
 import asyncio
@@ -83,10 +83,11 @@ def payme_router(
     path: str = "/payments/payme/webhook",
     **settings: Any,
 ) -> APIRouter:
-    """Make the route: `app.include_router(payme_router(ShopPayme, get_db, payme_id=…, payme_key=…, account_model=Order))`.
+    """Make the route: `app.include_router(payme_router(ShopPayme, get_db, payme_id=…, payme_key=…,
+    account_model=Order))`.
 
-    `settings` are the handler's; what cannot work is said here, at start. The route answers every HTTP method, as Payme's
-    protocol wants it, and describes itself in OpenAPI.
+    `settings` are the handler's; what cannot work is said here, at start. The route answers every HTTP method, as
+    Payme's protocol wants it, and describes itself in OpenAPI.
     """
     router = APIRouter()
     handler(AsyncSession() if issubclass(handler, AsyncSqlHandler) else Session(), **settings)
@@ -126,7 +127,7 @@ _limiters: "RunVar[dict[tuple[type, int], CapacityLimiter]]" = RunVar("paytechuz
 
 
 def limiter_of(handler: type, threads: int) -> CapacityLimiter:
-    """Give the threads of a handler's own: sharing FastAPI's, calls would wait for connections that wait for threads."""
+    """Give a handler's own threads: in FastAPI's, calls would wait for connections that wait for threads."""
     limiters = _limiters.get({})
     _limiters.set(limiters)
     if (handler, threads) not in limiters:

@@ -1,4 +1,4 @@
-"""How the endpoint describes itself in OpenAPI: the provider's calls from their own models, and the two kinds of answer."""
+"""How the endpoint describes itself in OpenAPI: the provider's calls from their models, and the two answers."""
 
 from typing import Any, Final
 

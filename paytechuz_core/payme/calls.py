@@ -1,7 +1,7 @@
 """Payme's calls: the shape of each method's `params`, strictly typed.
 
-https://developer.help.paycom.uz/metody-merchant-api/. Strict means strict: `true` is not 1, `"5"` is not 5, `5e4` is not an
-amount. Unknown members are ignored, as JSON-RPC peers may add some.
+https://developer.help.paycom.uz/metody-merchant-api/. Strict means strict: `true` is not 1, `"5"` is not 5, `5e4` is
+not an amount. Unknown members are ignored, as JSON-RPC peers may add some.
 """
 
 from dataclasses import dataclass

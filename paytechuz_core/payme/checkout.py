@@ -1,7 +1,7 @@
 """The link that takes a payer to Payme's checkout page.
 
-https://developer.help.paycom.uz/initsializatsiya-platezhey/otpravka-cheka-po-metodu-get. A link is not signed: whoever has it
-may change it, so it proves nothing, and CheckPerformTransaction checks account and amount again.
+https://developer.help.paycom.uz/initsializatsiya-platezhey/otpravka-cheka-po-metodu-get. A link is not signed: whoever
+has it may change it, so it proves nothing, and CheckPerformTransaction checks account and amount again.
 """
 
 from base64 import b64encode
@@ -27,12 +27,12 @@ def checkout_link(
 ) -> str:
     """Build the link to pay `amount_tiyin` for `account`.
 
-    `payme_id` is the cash register's id or alias, `return_url` where the payer goes afterwards, `return_after` how many
-    milliseconds after success, `currency` an ISO code (860 for som). `test` leads to the sandbox.
-    Raises ValueError for an amount that is no positive integer, no account, and a `;` in any value: the format knows no way
+    `payme_id` is the cash register's id or alias, `return_url` where the payer goes afterwards, `return_after` how
+    many milliseconds after success, `currency` an ISO code (860 for som). `test` leads to the sandbox. Raises
+    ValueError for an amount that is no positive integer, no account, and a `;` in any value: the format knows no way
     to write one, and it would add parameters to the link.
     """
-    if isinstance(amount_tiyin, bool) or not isinstance(amount_tiyin, int) or amount_tiyin <= 0:
+    if type(amount_tiyin) is not int or amount_tiyin <= 0:  # True is an int too, and one tiyin is no price
         message = "amount_tiyin must be a positive integer: 5000 som are 500000 tiyin (see som_to_tiyin)"
         raise ValueError(message)
     if not payme_id or not account or any(value in (None, "") for value in account.values()):

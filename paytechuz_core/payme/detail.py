@@ -1,7 +1,8 @@
 """What a merchant adds to Payme's answers: fiscal lines and receivers, checked before they leave.
 
-https://developer.help.paycom.uz/metody-merchant-api/checktransaction (`detail`) and /createtransaction (`receivers`). Nobody
-states that the lines must add up to the amount, and a receipt that does not is the merchant's to explain; so it is enforced.
+https://developer.help.paycom.uz/metody-merchant-api/checktransaction (`detail`) and /createtransaction (`receivers`).
+Nobody states that the lines must add up to the amount, and a receipt that does not is the merchant's to explain; so it
+is enforced.
 """
 
 import json

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 class Error:
     """One error answer.
 
-    `data` names the account field, the unknown method or the wrong parameter. `worded` marks an error that says what the
-    merchant's hook told it to say.
+    `data` names the account field, the unknown method or the wrong parameter. `worded` marks an error that says what
+    the merchant's hook told it to say.
     """
 
     code: int

@@ -1,7 +1,7 @@
 """Payme's Merchant API, decided.
 
-https://developer.help.paycom.uz/protokol-merchant-api/ and /metody-merchant-api/. The methods stand in the order in which a
-payment meets them; each is a `match` whose cases read top to bottom like the flow chart on the method's page.
+https://developer.help.paycom.uz/protokol-merchant-api/ and /metody-merchant-api/. The methods stand in the order in
+which a payment meets them; each is a `match` whose cases read top to bottom like the flow chart on the method's page.
 """
 
 import hmac
@@ -57,10 +57,10 @@ class Payme:
     """One cash register's protocol.
 
     `keys` gives every key that is valid now, so that keys can rotate without a refused call. `fields` are the account
-    fields set up for the cash register. `hold_for` gives the hold where it follows from the request alone, so that Create
-    reads transaction and holder together. `minimum` and `maximum` (tiyin) bound what an account of no fixed price takes.
-    `held_code` is what Create answers for an order that another transaction holds: −31051, or −31008 for a cash register
-    whose acceptance test insists. `messages` replaces texts by code and language.
+    fields set up for the cash register. `hold_for` gives the hold where it follows from the request alone, so that
+    Create reads transaction and holder together. `minimum` and `maximum` (tiyin) bound what an account of no fixed
+    price takes. `held_code` is what Create answers for an order that another transaction holds: −31051, or −31008 for
+    a cash register whose acceptance test insists. `messages` replaces texts by code and language.
     """
 
     keys: Callable[[], Iterable[str]]
@@ -78,7 +78,8 @@ class Payme:
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
-        if isinstance(self.fields, str) or not self.fields or not all(self.fields):
+        # A text would be a field for each of its letters.
+        if not isinstance(self.fields, tuple) or not all(self.fields) or not self.fields:  # type: ignore[redundant-expr]
             message = "account_field must name at least one account field of the cash register, for example 'order_id'"
             raise ConfigurationError(message)
         if self.held_code not in (errors.ACCOUNT_HELD.code, errors.CANNOT_PERFORM.code):
@@ -336,7 +337,7 @@ class Payme:
     # What the merchant's hooks say
 
     def amend(self, call: Call, decision: Decision[Reply], ask: Event, answer: Any) -> Decision[Reply]:
-        """Put a hook's answer into the decision. A wrong answer is the merchant's bug: ValueError, and nothing is saved."""
+        """Put a hook's answer into the decision. A wrong one is the merchant's bug: ValueError, nothing saved."""
         match call.request, ask.hook:
             case _, Hook.CAN_REVERSE if not answer:
                 return Decision(errors.CANNOT_CANCEL)

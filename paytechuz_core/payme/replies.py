@@ -1,7 +1,7 @@
 """What Payme is answered: one function for each result, and the bytes around it.
 
-Unset times are 0 and an unset reason is null. `transaction` is the merchant's own number for the transaction, a string of
-free format; it is Payme's id again, so that no answer ever waits for a key that a database has yet to generate.
+Unset times are 0 and an unset reason is null. `transaction` is the merchant's own number for the transaction, a string
+of free format; it is Payme's id again, so that no answer ever waits for a key that a database has yet to generate.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""SQLAlchemy's room beside the core: the table, its migrations, the repositories, and what handlers with a session share."""
+"""SQLAlchemy's room: the table, its migrations, the repositories, and what handlers with a session share."""
 
 from paytechuz_core.sql.handler import AsyncSqlHandler, PaymeSettings, SqlHandler
 from paytechuz_core.sql.migrations import arun_migrations, run_migrations

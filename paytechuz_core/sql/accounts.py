@@ -30,8 +30,8 @@ class Kind(NamedTuple):
 class Accounts:
     """One model as accounts.
 
-    `columns` maps each of the provider's fields to the model's attribute. `primary` is the primary key's attribute: it is
-    what a transaction stores as `account_id`, and what the hold is made of.
+    `columns` maps each of the provider's fields to the model's attribute. `primary` is the primary key's attribute: it
+    is what a transaction stores as `account_id`, and what the hold is made of.
     """
 
     model: type
@@ -110,7 +110,7 @@ def accounts_of(
     fields: tuple[str, ...],
     columns: tuple[str, ...] | None,
     amount_field: str | None,
-    one_time: bool,
+    one_time: bool,  # noqa: FBT001 - a key of the cache
     key_type: type | None,
 ) -> Accounts:
     """Check the settings against the model; raise `ConfigurationError` with the fix."""

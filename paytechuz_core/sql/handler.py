@@ -1,7 +1,7 @@
 """What every handler with a SQLAlchemy session shares, whatever its framework: hooks, accounts, one unit of work.
 
-`SqlHandler` serves a `Session`, `AsyncSqlHandler` an `AsyncSession`; they stand side by side and differ by what is awaited.
-`PaymeSettings` is the documented constructor, for both.
+`SqlHandler` serves a `Session`, `AsyncSqlHandler` an `AsyncSession`; they stand side by side and differ by what is
+awaited. `PaymeSettings` is the documented constructor, for both.
 """
 
 import inspect
@@ -185,7 +185,7 @@ class PaymeSettings:
         account_model: type,
         account_field: str | Sequence[str] = "id",
         amount_field: str | None = "amount",
-        one_time_payment: bool = True,
+        one_time_payment: bool = True,  # noqa: FBT001, FBT002 - the documented signature
         *,
         account_column: str | Sequence[str] | None = None,
         account_key_type: type | None = None,
@@ -200,14 +200,14 @@ class PaymeSettings:
     ) -> None:
         """Set the handler up; `ConfigurationError` names a setting that cannot work, and its fix.
 
-        `payme_key` is the cash register's key; several, or a callable that gives them, while keys rotate. `account_field`
-        is the account field set up for the cash register (or several), `account_column` the model's where it is called
-        otherwise, `amount_field` the price in som. `one_time_payment=False` takes any number of payments from `minimum` to
-        `maximum` som. `account_key_type` is for primary keys whose column hides their type. `messages` replaces texts:
-        `{-31050: {"ru": …, "uz": …, "en": …}}`. Of an order that another transaction holds Create says `held_code`.
-        `threads` is how many calls may be in the database at once where the adapter runs them in threads (FastAPI with a
-        `Session`): keep it below the connections that your pool may open (15 by default). Fewer hooks than that may sleep
-        without delaying any other call.
+        `payme_key` is the cash register's key; several, or a callable that gives them, while keys rotate.
+        `account_field` is the account field set up for the cash register (or several), `account_column` the model's
+        where it is called otherwise, `amount_field` the price in som. `one_time_payment=False` takes any number of
+        payments from `minimum` to `maximum` som. `account_key_type` is for primary keys whose column hides their type.
+        `messages` replaces texts: `{-31050: {"ru": …, "uz": …, "en": …}}`. Of an order that another transaction holds
+        Create says `held_code`. `threads` is how many calls may be in the database at once where the adapter runs them
+        in threads (FastAPI with a `Session`): keep it below the connections that your pool may open (15 by default).
+        Fewer hooks than that may sleep without delaying any other call.
         """
         handler: type = type(self)
         self.payme_id = payme_id
@@ -220,7 +220,7 @@ class PaymeSettings:
             one_time_payment, account_key_type,
         )  # fmt: skip
         self.gateway = payme_of(
-            type(self), self.accounts, payme_id, payme_key if callable(payme_key) else several(payme_key), login,
+            handler, self.accounts, payme_id, payme_key if callable(payme_key) else several(payme_key), login,
             minimum, maximum, held_code, frozen(messages or {}),
         )  # fmt: skip
 
@@ -245,9 +245,9 @@ def payme_of(
         message = "payme_key is empty: set it to the cash register's key from Payme's cabinet (is its variable set?)"
         raise ConfigurationError(message)
     if not issubclass(handler, AsyncSqlHandler):
-        for name in ("find_account", *Hook):
+        for name in ("find_account", "is_payable", *Hook):
             if inspect.iscoroutinefunction(getattr(handler, name)):
-                message = f"{handler.__name__}.{name} is async: use AsyncPaymeWebhookHandler with an AsyncSession, or a plain def"
+                message = f"{handler.__name__}.{name} is async: make it a plain def, or use AsyncPaymeWebhookHandler"
                 raise ConfigurationError(message)
     return Payme(
         keys=lambda: several(keys() if callable(keys) else keys),

@@ -40,8 +40,8 @@ from paytechuz_core.transaction import State
 class ExactText(TypeDecorator[str]):
     """Text that compares byte for byte.
 
-    MariaDB's and MySQL's default collations find `ABC`, `abc ` and `àbc` equal, and even their `_bin` ones ignore spaces at
-    the end; each has one collation of its own that does not.
+    MariaDB's and MySQL's default collations find `ABC`, `abc ` and `àbc` equal, and even their `_bin` ones ignore
+    spaces at the end; each has one collation of its own that does not.
     """
 
     impl = String
@@ -122,7 +122,7 @@ class PaymentMixin:
     version: Mapped[int] = mapped_column(Integer)
 
     @declared_attr.directive
-    def __table_args__(cls) -> tuple[Any, ...]:
+    def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805 - SQLAlchemy gives the class
         name: str = getattr(cls, "__tablename__", "payments")
         return (
             UniqueConstraint("gateway", "transaction_id", name=f"uq_{name}_gateway_transaction_id"),
@@ -133,7 +133,7 @@ class PaymentMixin:
         )
 
     @declared_attr.directive
-    def __mapper_args__(cls) -> dict[str, Any]:
+    def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805 - SQLAlchemy gives the class
         # A merchant's own edit through the ORM counts as a write, so that none of ours overwrites it unseen.
         return {"version_id_col": cls.version}
 

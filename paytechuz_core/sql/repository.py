@@ -1,4 +1,4 @@
-"""The SQL repository: the four laws of `paytechuz_core.repository` kept by two unique constraints and compare-and-swap."""
+"""The SQL repository: the laws of `paytechuz_core.repository`, kept by two unique keys and compare-and-swap."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,8 @@ from paytechuz_core.transaction import Account, Change, Fields, Key, Millis, Tra
 class SqlRepository:
     """One database transaction on `connection`.
 
-    `accounts` finds the merchant's account; `key` turns a stored account id back into the type of the account's own key.
+    `accounts` finds the merchant's account; `key` turns a stored account id back into the type of the account's own
+    key.
     """
 
     connection: Connection
@@ -54,8 +55,8 @@ class SqlRepository:
                 result = self.connection.execute(self.statements.insert, values_of(change))
             except IntegrityError as rival:
                 raise Conflict(str(rival.orig)) from rival
-            (row_id,) = result.inserted_primary_key or ()
-            return replace(change.after, id=row_id)
+            row: Any = result.inserted_primary_key
+            return replace(change.after, id=row.id)
         values = values_of(change)
         seen = {"row": change.before.id, "seen_state": int(change.before.state), "seen_version": change.before.version}
         if (

@@ -1,7 +1,7 @@
 """Every SQL statement of the library, as values.
 
-Each finds its rows by an index, so that calls stay flat with millions of rows. `account` is never joined: the merchant's
-tables are the merchant's.
+Each finds its rows by an index, so that calls stay flat with millions of rows. `account` is never joined: the
+merchant's tables are the merchant's.
 """
 
 from dataclasses import dataclass

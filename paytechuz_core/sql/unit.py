@@ -1,12 +1,12 @@
 """One database transaction, ours, with the merchant's session inside it.
 
-The library owns the connection and the commit; while a call runs, the merchant's session is joined to that connection by a
-savepoint. So a hook may commit, as the documented example does, and its work still commits together with the transaction's new
-state or not at all: what the hook calls COMMIT releases a savepoint. `settle` runs after each hook and makes sure that its
-work is there: flushed, released, not rolled back and not thrown away by a `close()`.
+The library owns the connection and the commit; while a call runs, the merchant's session is joined to that connection
+by a savepoint. So a hook may commit, as the documented example does, and its work still commits together with the
+transaction's new state or not at all: what the hook calls COMMIT releases a savepoint. `settle` runs after each hook
+and makes sure that its work is there: flushed, released, not rolled back and not thrown away by a `close()`.
 
-What another request won is a `Conflict` (start over); the list of what databases call that is below. A lost connection is one
-too, even while committing: starting over reads what was really stored.
+What another request won is a `Conflict` (start over); the list of what databases call that is below. A lost connection
+is one too, even while committing: starting over reads what was really stored.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -78,7 +78,7 @@ class Unit:
         self._leave()
 
     def enter(self, *, savepoint: bool) -> None:
-        """Let the merchant's code use the session, in a savepoint, or ourselves read the merchant's model without one."""
+        """Let the merchant's code use the session in a savepoint, or our own reading of the model without one."""
         self._lost = False
         self.session.join_transaction_mode = "create_savepoint" if savepoint else "rollback_only"
 
@@ -121,7 +121,7 @@ class Unit:
             return self.connection if found.engine is engine else found
 
         self._mode = session.join_transaction_mode
-        # An attribute of this one session; a subclass's own routing (Flask-SQLAlchemy's, say) still decides what is ours.
+        # An attribute of this one session; its class (Flask-SQLAlchemy's, say) still decides which database is meant.
         vars(session)["get_bind"] = get_bind
         event.listen(session, "after_commit", self._on_commit)
         event.listen(session, "after_transaction_end", self._on_end)

@@ -1,7 +1,8 @@
 """The table's migrations, and the one function that runs them.
 
-They keep their own version table, `paytechuz_version`, and so live beside the merchant's. To have them in a history of your own
-instead, add this folder to Alembic's `version_locations`: `paytechuz_core.sql:migrations/versions` (branch `paytechuz`).
+They keep their own version table, `paytechuz_version`, and so live beside the merchant's. To have them in a history of
+your own instead, add this folder to Alembic's `version_locations`: `paytechuz_core.sql:migrations/versions` (branch
+`paytechuz`).
 """
 
 from collections.abc import Iterator
@@ -25,8 +26,8 @@ LOCK = 7_295_003_181_640_017
 def run_migrations(engine: Engine) -> None:
     """Create or upgrade the table `payments`; does nothing when it is up to date.
 
-    Safe to call from several processes at once, at every start. Raises ConfigurationError, and leaves it untouched, where a
-    table `payments` of another shape is already there.
+    Safe to call from several processes at once, at every start. Raises ConfigurationError, and leaves it untouched,
+    where a table `payments` of another shape is already there.
     """
     if isinstance(engine, AsyncEngine):
         message = "run_migrations takes an Engine; for an AsyncEngine use `await arun_migrations(engine)`"

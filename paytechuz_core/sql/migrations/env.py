@@ -1,4 +1,4 @@
-"""Alembic's entry: run the migrations on the connection that `run_migrations` hands over, in its database transaction."""
+"""Alembic's entry: run the migrations on the connection and in the database transaction of `run_migrations`."""
 
 from alembic import context
 

@@ -1,0 +1,152 @@
+"""What the acceptance suites of all providers are made of: a way to call, a shop to order from, scenarios and steps.
+
+A scenario is one page of a provider's suite. It orders from a `Shop`, calls through a provider's till, and yields a
+`Step` for every answer; so a test can assert that all are right, a demo can show them as they come, and a command line
+can do both for an endpoint in any language. Nothing here needs pytest.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Final, Generic, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from paytechuz_core.money import Tiyin
+from paytechuz_core.transaction import Fields, Millis
+
+
+class Send(Protocol):
+    """A way to call: POST these bytes with these headers, give the HTTP status and the body that came back.
+
+    Raise OSError (ConnectionError, TimeoutError) where nothing came back. Follow no redirect: providers follow none.
+    """
+
+    def __call__(self, body: bytes, headers: Mapping[str, str], /) -> tuple[int, bytes]:
+        """Send one request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Something to pay for: the account fields as the provider sends them (`{"id": "42"}`), and the price in tiyin."""
+
+    account: Fields
+    amount_tiyin: Tiyin
+
+
+class Shop(Protocol):
+    """A shop to order from, seen from inside; a test, a demo or a command line brings its own."""
+
+    def new_order(self) -> Order:
+        """Place an order that awaits payment; for `TOP_UP`, a new account with a balance of 0."""
+
+    def status(self, order: Order) -> str:
+        """Say what the shop itself believes.
+
+        For `ONE_TIME`: exactly `paid` while the order is paid, any other word otherwise; a shop that counts says
+        `paid twice` where it was told twice. For `TOP_UP`: the balance in tiyin, as text.
+        """
+
+    def advance(self, milliseconds: Millis) -> None:
+        """Let time pass: a test moves an injected clock, a demo waits."""
+
+    def now(self) -> Millis:
+        """Give the time that both sides agree on, in milliseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One answer, judged. `why` says in one sentence why a wrong one costs money and how to mend it."""
+
+    scenario: str
+    call: str
+    expected: str
+    got: str
+    ok: bool
+    why: str
+
+
+SILENCE: Final = (
+    "The provider suspends a payment that gets no answer, until somebody finishes it by hand: see why the endpoint fell"
+    " silent."
+)
+
+TillT = TypeVar("TillT")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario(Generic[TillT]):
+    """One page of the suite. Call it with a till and a shop, and it yields its steps as they happen."""
+
+    name: str
+    about: str
+    steps: Callable[[TillT, Shop], Iterator[Step]]
+
+    def __call__(self, till: TillT, shop: Shop) -> Iterator[Step]:
+        """Play it. An endpoint that falls silent ends it, with a step that says so."""
+        try:
+            for step in self.steps(till, shop):
+                yield replace(step, scenario=self.name)
+        except (OSError, HTTPException) as lost:
+            yield Step(self.name, "any call", "an answer", f"none: {shorten(repr(lost))}", ok=False, why=SILENCE)
+
+
+def scenario(steps: Callable[[TillT, Shop], Iterator[Step]]) -> Scenario[TillT]:
+    """Make a scenario of a generator of steps; its name is the scenario's."""
+    about = (steps.__doc__ or "").partition("\n")[0]
+    return Scenario(steps.__name__.replace("_", " "), about, steps)
+
+
+def play(scenarios: Iterable[Scenario[TillT]], till: TillT, shop: Shop) -> Iterator[Step]:
+    """Play one scenario after another."""
+    for each in scenarios:
+        yield from each(till, shop)
+
+
+def status(shop: Shop, order: Order, *, paid: bool, why: str) -> Step:
+    """Ask the shop whether it believes that the order is paid."""
+    word = shop.status(order)
+    return Step("", "the order's status", "paid" if paid else "not paid", word, (word == "paid") is paid, why)
+
+
+def balance(shop: Shop, order: Order, tiyin: Tiyin, why: str) -> Step:
+    """Ask the shop for the account's balance."""
+    word = shop.status(order)
+    return Step("", "the balance", str(tiyin), word, word == str(tiyin), why)
+
+
+def over_http(url: str, timeout: float = 20) -> Send:
+    """Call an endpoint over HTTP or HTTPS, as a provider does: no proxy is used and no redirect followed."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or parts.hostname is None:
+        message = f"not an address to call: {url}"
+        raise ValueError(message)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+    def send(body: bytes, headers: Mapping[str, str], /) -> tuple[int, bytes]:
+        # A new connection for each call: one kept open may be closed by the server just as the next call is sent.
+        connection = kind(parts.netloc.rpartition("@")[2], timeout=timeout)
+        try:
+            connection.request("POST", path, body, dict(headers))
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    return send
+
+
+def alike(one: object, other: object) -> bool:
+    """Compare as JSON does: `True` is not 1, and 0 is not 0.0; the order of members does not matter."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def show(value: object) -> str:
+    """Write a value as the wire has it."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def shorten(text: str, limit: int = 200) -> str:
+    """Keep a long text from filling a table."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
