@@ -41,7 +41,7 @@ class Repository(Protocol):
         """Give the merchant's account that the provider's fields name, or None. Called where no transaction is known."""
 
     def list_transactions(self, gateway: str, start: Millis, end: Millis) -> Sequence[Transaction]:
-        """Give the transactions whose `provider_time` is from `start` to `end`, both included, in its order."""
+        """Give the transactions whose `provider_time` is from `start` to `end`, both ends included."""
 
     def save(self, change: Change) -> Transaction:
         """Insert (`before` is None) or update, or raise `Conflict` by the laws. Gives it as stored."""

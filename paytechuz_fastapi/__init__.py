@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 JSON: Final = "application/json; charset=UTF-8"
-METHODS: Final = ["POST", "GET", "PUT", "PATCH", "DELETE"]
+OTHER_METHODS: Final = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
 T = TypeVar("T")
 
 
@@ -96,7 +96,7 @@ def payme_router(
         return await handler(db, **settings).handle_webhook(request)
 
     router.add_api_route(path, payme_webhook, methods=["POST"], **PAYME_ROUTE)
-    router.add_api_route(path, payme_webhook, methods=METHODS[1:], include_in_schema=False)
+    router.add_api_route(path, payme_webhook, methods=OTHER_METHODS, include_in_schema=False)
     return router
 
 

@@ -7,7 +7,7 @@ which a payment meets them; each is a `match` whose cases read top to bottom lik
 import hmac
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Final, NoReturn
+from typing import Any, ClassVar, Final
 
 from pydantic import ValidationError
 
@@ -95,20 +95,20 @@ class Payme:
     def parse(self, inbound: Inbound) -> Call:
         """Turn a request into a call; the order of refusals is the order of the lines."""
         if inbound.method != "POST":
-            self._reject(None, errors.NOT_POST)
+            raise self._rejected(None, errors.NOT_POST)
         if not self._trusts(inbound.headers.get("authorization")):
-            self._reject(_id_in(inbound), errors.NOT_ALLOWED)
+            raise self._rejected(_id_in(inbound), errors.NOT_ALLOWED)
         if inbound.readable is None:
-            self._reject(None, errors.BAD_REQUEST)
+            raise self._rejected(None, errors.BAD_REQUEST)
         try:
             message = decode_json(inbound.readable)
         except ValueError:
-            self._reject(None, errors.NOT_JSON)
+            raise self._rejected(None, errors.NOT_JSON) from None
         match message:
             case {"method": str(method), "params": dict(params)}:
                 return self._call(message.get("id"), method, params)
             case _:
-                self._reject(message.get("id") if isinstance(message, dict) else None, errors.BAD_REQUEST)
+                raise self._rejected(message.get("id") if isinstance(message, dict) else None, errors.BAD_REQUEST)
 
     def _trusts(self, header: str | None) -> bool:
         login, password = basic_credentials(header) or (b"", b"")
@@ -124,15 +124,19 @@ class Payme:
     def _call(self, id: Any, method: str, params: dict[str, Any]) -> Call:
         model = METHODS.get(method)
         if model is None or (model is ChangePassword and not self.changes_password):
-            self._reject(id, errors.UNKNOWN_METHOD.about(method))
+            raise self._rejected(id, errors.UNKNOWN_METHOD.about(method))
         try:
-            return Call(id, model.model_validate(params), params)
+            request = model.model_validate(params)
         except ValidationError as invalid:
             where = ".".join(str(part) for part in invalid.errors(include_input=False, include_url=False)[0]["loc"])
-            self._reject(id, (errors.FISCAL_INVALID if model is SetFiscalData else errors.BAD_REQUEST).about(where))
+            error = errors.FISCAL_INVALID if model is SetFiscalData else errors.BAD_REQUEST
+            raise self._rejected(id, error.about(where)) from None
+        if isinstance(request, ChangePassword) and request.password in self._valid_keys():
+            raise self._rejected(id, errors.NOT_ALLOWED)
+        return Call(id, request, params)
 
-    def _reject(self, id: Any, error: Error) -> NoReturn:
-        raise Rejected(encode(id, error, self.messages)) from None
+    def _rejected(self, id: Any, error: Error) -> Rejected:
+        return Rejected(encode(id, error, self.messages))
 
     # What must be known
 
@@ -286,8 +290,6 @@ class Payme:
         match password:
             case _ if not password.strip():
                 return Decision(errors.ACCOUNT_NOT_FOUND.about("password"))
-            case _ if password in set(self._valid_keys()):
-                return Decision(errors.NOT_ALLOWED)
             case _:
                 return Decision(succeeded(), events=(Event(Hook.CHANGE_PASSWORD),))
 
@@ -332,7 +334,9 @@ class Payme:
 
     def _same(self, stored: Fields, received: Fields) -> bool:
         """Tell whether two account objects name the same account; `5` and `"5"` do."""
-        return all(str(stored.get(name)) == str(received.get(name)) for name in self.fields)
+        return self._misfit(received) is None and all(
+            str(stored.get(name)) == str(received[name]) for name in self.fields
+        )
 
     # What the merchant's hooks say
 

@@ -54,7 +54,7 @@ class Handler(Hooks):
 
     def _inside(self, event: Event, drafts: Drafts) -> bool:
         """Tell whether a hook needs the savepoint: one that the merchant wrote, before COMMIT."""
-        self._drafts = drafts
+        self._drafts = None if self._unit is None else drafts
         return self._unit is not None and overrides(self, event.hook)
 
     def _repository(self, unit: Unit, accounts: Callable[[Fields], Account | None]) -> SqlRepository:

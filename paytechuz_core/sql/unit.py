@@ -50,6 +50,7 @@ class Unit:
 
     def open(self) -> None:
         """Begin the database transaction and join the session to it."""
+        check_engine(self.bind.engine)
         let_go(self.session)
         # With one shared connection, two calls would be one database transaction.
         if isinstance(self.bind.engine.pool, StaticPool) and _shared.setdefault(self.bind.engine, self) is not self:
@@ -194,6 +195,17 @@ async def async_unit_of_work(session: AsyncSession, model: type, table: Table) -
 async def in_greenlet(session: AsyncSession, step: Callable[[], T]) -> T:
     """Run lines written for a `Session` on an `AsyncSession`'s."""
     return await session.run_sync(lambda _: step())
+
+
+def check_engine(engine: Engine) -> None:
+    """Refuse an in-memory SQLite of which every connection is another, empty database."""
+    in_memory = engine.dialect.name == "sqlite" and engine.url.database in (None, "", ":memory:")
+    if in_memory and not isinstance(engine.pool, StaticPool):
+        message = (
+            "an in-memory SQLite database is a new one for each connection: use a file, or for tests "
+            "create_engine('sqlite://', poolclass=StaticPool, connect_args={'check_same_thread': False})"
+        )
+        raise ConfigurationError(message)
 
 
 def let_go(session: Session) -> None:

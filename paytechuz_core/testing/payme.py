@@ -19,9 +19,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from paytechuz_core.testing.suite import Order, Scenario, Shop, Step, balance, scenario, show, status
-from paytechuz_core.testing.till import (  # isort: skip
-    NUMBER, TIME, Expected, Till, account_error, error, kept, listing, near, result,
-)  # fmt: skip
+from paytechuz_core.testing.till import (
+    NUMBER,
+    TIME,
+    Expected,
+    Till,
+    account_error,
+    error,
+    kept,
+    listing,
+    near,
+    result,
+)
 from paytechuz_core.transaction import Millis
 
 # The provider's numbers
@@ -155,7 +164,7 @@ def bad_credentials(till: Till, shop: Shop) -> Iterator[Step]:
 @scenario
 def wrong_amount(till: Till, shop: Shop) -> Iterator[Step]:
     """Take an order's exact price and no other, to the tiyin (A2)."""
-    order, moment = shop.new_order(), shop.now()
+    order, transaction, moment = shop.new_order(), till.new_id(), shop.now()
     price = order.amount_tiyin
     for amount, note in (
         (3, "3 tiyin"),
@@ -164,10 +173,9 @@ def wrong_amount(till: Till, shop: Shop) -> Iterator[Step]:
         (price * 100, "a hundredfold"),
         (-price, "negative"),
     ):
-        transaction = till.new_id()
         yield till.check_perform(order, amount, note=note).expect(error(WRONG_AMOUNT), EXACT)
         yield till.create(transaction, moment, order, amount, note=note).expect(error(WRONG_AMOUNT), EXACT)
-        yield till.check(transaction, note=note).expect(error(TRANSACTION_NOT_FOUND), EXACT)
+    yield till.check(transaction, note="the refused id").expect(error(TRANSACTION_NOT_FOUND), EXACT)
     yield till.check_perform(order, note="the right amount").expect(ALLOWED, FREE)
     yield status(shop, order, paid=False, why=EXACT)
 
@@ -175,10 +183,11 @@ def wrong_amount(till: Till, shop: Shop) -> Iterator[Step]:
 @scenario
 def unknown_account(till: Till, shop: Shop) -> Iterator[Step]:
     """Turn away money for what nobody ordered, and say which field is wrong (A3)."""
-    order, moment = shop.new_order(), shop.now()
+    order, transaction, moment = shop.new_order(), till.new_id(), shop.now()
     names = tuple(order.account)
+    stranger = dict.fromkeys(names, "999999999")
     for account, note in (
-        (dict.fromkeys(names, "999999999"), "unknown"),
+        (stranger, "unknown"),
         (dict.fromkeys(names, "no such thing"), "unknown text"),
         (dict.fromkeys(names, "9" * 200), "200 digits"),
         (dict.fromkeys(names, "1.5"), "a fraction"),
@@ -186,11 +195,9 @@ def unknown_account(till: Till, shop: Shop) -> Iterator[Step]:
         (dict.fromkeys(names), "null"),
         ({}, "field missing"),
     ):
-        transaction = till.new_id()
         yield till.check_perform(order, note=note, account=account).expect(account_error(names), EXISTS)
         yield till.create(transaction, moment, order, note=note, account=account).expect(account_error(names), EXISTS)
-        yield till.check(transaction, note=note).expect(error(TRANSACTION_NOT_FOUND), EXISTS)
-    stranger = dict.fromkeys(names, "999999999")
+    yield till.check(transaction, note="the refused id").expect(error(TRANSACTION_NOT_FOUND), EXISTS)
     both = till.check_perform(order, 1, note="unknown, and a wrong amount", account=stranger)
     yield both.expect(account_error(names), EXISTS)
 

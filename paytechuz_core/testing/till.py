@@ -23,16 +23,16 @@ ACCOUNT_RANGE: Final = range(-31099, -31049)
 """The codes that blame what the payer typed, or the state of the account."""
 
 ALWAYS_200: Final = (
-    "Payme takes every HTTP status but 200 for a system failure, repeats the call and suspends the payment: answer errors,"
-    " refused credentials and crashes with 200 too, and see that no redirect and no middleware answers first."
+    "Payme takes every HTTP status but 200 for a system failure, repeats the call and suspends the payment: answer"
+    " errors, refused credentials and crashes with 200 too, and see that no redirect and no middleware answers first."
 )
 ONE_OBJECT: Final = (
-    "Payme cannot read it, so a payment that was taken stays open: answer one JSON object with either `result` or `error`,"
-    " and in `error` an integer `code`."
+    "Payme cannot read it, so a payment that was taken stays open: answer one JSON object with either `result` or"
+    " `error`, and in `error` an integer `code`."
 )
 ECHOED: Final = (
-    "An answer to another question may be taken for this one: echo the request's `id` in its own JSON type, and null where"
-    " the request could not be read."
+    "An answer to another question may be taken for this one: echo the request's `id` in its own JSON type, and null"
+    " where the request could not be read."
 )
 THE_SAME: Final = (
     "Payme repeats what it got no answer to, and two answers to one call mean two payments or a lost one: find the"

@@ -23,7 +23,7 @@ STORED_STATES: Final = (State.INITIATING, State.SUCCESSFULLY, State.CANCELLED_DU
 def born(
     account: Account = ORDER,
     *,
-    id: str = ID,
+    transaction_id: str = ID,
     at: Millis = NOW,
     time: Millis | None = None,
     gateway: str = "payme",
@@ -33,7 +33,7 @@ def born(
     change = create_transaction(
         now=at,
         gateway=gateway,
-        transaction_id=id,
+        transaction_id=transaction_id,
         account=account,
         amount_tiyin=account.amount_tiyin or AMOUNT,
         received={"order_id": str(account.id)} if received is None else received,
@@ -43,7 +43,7 @@ def born(
 
 
 def lived(state: State, account: Account = ORDER, **birth: Any) -> Transaction:
-    """A transaction in `state`: performed 1000 ms and refunded 2000 ms after it was born, or cancelled after 1000 ms."""
+    """A transaction in `state`: performed or cancelled 1000 ms after its birth, refunded after 2000."""
     new = born(account, **birth)
     match state:
         case State.SUCCESSFULLY:
@@ -56,7 +56,9 @@ def lived(state: State, account: Account = ORDER, **birth: Any) -> Transaction:
             return new
 
 
-AGES: Final = st.sampled_from((0, 1, HALF_DAY - 1, HALF_DAY, HALF_DAY + 1, 3 * HALF_DAY)) | st.integers(-HALF_DAY, 2 * HALF_DAY)
+AGES: Final = st.sampled_from((0, 1, HALF_DAY - 1, HALF_DAY, HALF_DAY + 1, 3 * HALF_DAY)) | st.integers(
+    -HALF_DAY, 2 * HALF_DAY
+)
 STEPS: Final = st.integers(-(10**7), 10**7)
 """How far the clock goes between two writes; it may jump back."""
 
@@ -72,20 +74,22 @@ JSON: Final = st.recursive(
     JSON_SCALARS,
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8), inner, max_size=4)
+        | st.dictionaries(
+            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8), inner, max_size=4
+        )
     ),
     max_leaves=12,
 )
 
 
 @st.composite
-def lives(draw: st.DrawFn, account: Account = ORDER, id: str = ID, gateway: str = "payme") -> list[Change]:
+def lives(draw: st.DrawFn, account: Account = ORDER, transaction_id: str = ID, gateway: str = "payme") -> list[Change]:
     """Every write of one transaction's life so far, in order."""
     now = NOW - draw(AGES)
     birth = create_transaction(
         now=now,
         gateway=gateway,
-        transaction_id=id,
+        transaction_id=transaction_id,
         account=account,
         amount_tiyin=account.amount_tiyin or draw(st.integers(1, 10**9)),
         received={"order_id": str(account.id)},
@@ -116,9 +120,11 @@ def a_step(draw: st.DrawFn, last: Transaction, now: Millis) -> Change | None:
             return None
 
 
-def transactions(account: Account = ORDER, id: str = ID, gateway: str = "payme") -> st.SearchStrategy[Transaction]:
+def transactions(
+    account: Account = ORDER, transaction_id: str = ID, gateway: str = "payme"
+) -> st.SearchStrategy[Transaction]:
     """A transaction in any state it can be in."""
-    return lives(account, id, gateway).map(lambda changes: changes[-1].after)
+    return lives(account, transaction_id, gateway).map(lambda changes: changes[-1].after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,41 +160,45 @@ GATEWAYS: Final = st.sampled_from(
 AMOUNTS: Final = st.sampled_from((AMOUNT, AMOUNT, AMOUNT - 1, AMOUNT + 1, 999, 1000, 1, 0, -1, -AMOUNT)) | st.integers(
     -(10**18) + 1, 10**18 - 1
 )
-ORDERS: Final = st.sampled_from(("42", "42", 42, "7", "404", "", " ", None, True, 1.5, "x" * 255, "x" * 256, [], {})) | JSON_SCALARS
+ORDERS: Final[st.SearchStrategy[Any]] = (
+    st.sampled_from(("42", "42", 42, "7", "404", "", " ", None, True, 1.5, "x" * 255, "x" * 256, [], {})) | JSON_SCALARS
+)
 IDS: Final = st.sampled_from((ID, ID, RIVAL, "unknown"))
 TIMES: Final = AGES.map(lambda age: NOW - age)
 
 
 @st.composite
-def wires(draw: st.DrawFn) -> wire.Wire:
+def wires(draw: st.DrawFn, *methods: str) -> wire.Wire:
     """Any well-shaped request, mostly about the order and the transaction that the shop knows."""
     account: dict[str, Any] = {}
     if draw(st.integers(0, 9)):
         account["order_id"] = draw(ORDERS)
     if draw(st.booleans()):
         account["branch"] = draw(st.sampled_from(("A", "B", "")))
-    amount, id = draw(AMOUNTS), draw(IDS)
-    match draw(st.sampled_from([method for method, _ in wire.EVERY_METHOD])):
+    amount, which = draw(AMOUNTS), draw(IDS)
+    match draw(st.sampled_from(methods or [method for method, _ in wire.EVERY_METHOD])):
         case "CheckPerformTransaction":
             return "CheckPerformTransaction", {"amount": amount, "account": account}
         case "CreateTransaction":
-            return "CreateTransaction", {"id": id, "time": draw(TIMES), "amount": amount, "account": account}
+            return "CreateTransaction", {"id": which, "time": draw(TIMES), "amount": amount, "account": account}
         case "PerformTransaction":
-            return wire.perform(id)
+            return wire.perform(which)
         case "CancelTransaction":
-            return wire.cancel(id, draw(REASONS))
+            return wire.cancel(which, draw(REASONS))
         case "CheckTransaction":
-            return wire.check(id)
+            return wire.check(which)
         case "GetStatement":
             return wire.statement(draw(TIMES), draw(TIMES))
         case "SetFiscalData":
-            return wire.fiscal(id, draw(st.sampled_from(("PERFORM", "CANCEL"))), {"receipt_id": draw(st.integers(0, 9))})
+            return wire.fiscal(
+                which, draw(st.sampled_from(("PERFORM", "CANCEL"))), {"receipt_id": draw(st.integers(0, 9))}
+            )
         case _:
             return wire.change_password(draw(st.sampled_from((KEY, "new", "", " "))))
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> Situation:
+def situations(draw: st.DrawFn, *methods: str) -> Situation:
     """Any call to any shop: whatever the order and the transactions have been through."""
     gateway = draw(GATEWAYS)
     order = replace(ORDER, payable=draw(st.integers(0, 4)) > 0)
@@ -199,7 +209,7 @@ def situations(draw: st.DrawFn) -> Situation:
     held = any(each.hold is not None for each in shop.transactions.values())
     if not held and draw(st.booleans()):
         store(shop, draw(lives(order, RIVAL, draw(st.sampled_from(("payme", "click"))))))
-    message = draw(wires())
+    message = draw(wires(*methods))
     if message[0] == "ChangePassword" and not gateway.changes_password:
         gateway = replace(gateway, changes_password=True)
     return Situation(gateway, shop, wire.call(message, gateway), NOW)
@@ -209,11 +219,13 @@ def store(shop: Memory, changes: list[Change]) -> None:
     """Write one life into the shop."""
     for change in changes:
         with shop.begin() as repository:
-            known = repository.find_transactions(change.after.gateway, change.after.transaction_id, None, for_update=False)
+            known = repository.find_transactions(
+                change.after.gateway, change.after.transaction_id, None, for_update=False
+            )
             repository.save(rebased(change, known[0].id if known else None))
 
 
-def rebased(change: Change, id: int | None) -> Change:
+def rebased(change: Change, row: int | None) -> Change:
     """The same change, of the row that the shop gave it."""
-    before = None if change.before is None else replace(change.before, id=id)
-    return Change(before, replace(change.after, id=id))
+    before = None if change.before is None else replace(change.before, id=row)
+    return Change(before, replace(change.after, id=row))

@@ -30,27 +30,50 @@ def test_the_sandbox_has_a_host_of_its_own() -> None:
 
 def test_everything_that_the_page_knows_can_be_said() -> None:
     link = checkout_link(
-        "m1", 820, {"id": "a", "branch": 0}, language="uz", return_url="https://shop.uz/?x=1", return_after=0, currency=860
+        "m1",
+        820,
+        {"id": "a", "branch": 0},
+        language="uz",
+        return_url="https://shop.uz/?x=1",
+        return_after=0,
+        currency=860,
     )
     assert parameters(link) == [
-        ("m", "m1"), ("ac.id", "a"), ("ac.branch", "0"), ("a", "820"), ("l", "uz"), ("c", "https://shop.uz/?x=1"), ("ct", "0"), ("cr", "860"),
-    ]  # fmt: skip
+        ("m", "m1"),
+        ("ac.id", "a"),
+        ("ac.branch", "0"),
+        ("a", "820"),
+        ("l", "uz"),
+        ("c", "https://shop.uz/?x=1"),
+        ("ct", "0"),
+        ("cr", "860"),
+    ]
 
 
 @given(PLAIN, st.integers(1, 10**15), st.dictionaries(NAMES, PLAIN | st.integers(), min_size=1, max_size=3))
 def test_the_page_reads_what_was_put_in(payme_id: str, amount: int, account: dict[str, str | int]) -> None:
     read = parameters(checkout_link(payme_id, amount, account))
-    assert read == [("m", payme_id), *((f"ac.{name}", str(value)) for name, value in account.items()), ("a", str(amount))]
+    assert read == [
+        ("m", payme_id),
+        *((f"ac.{name}", str(value)) for name, value in account.items()),
+        ("a", str(amount)),
+    ]
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"payme_id": "m;a=1"}, {"account": {"id": "1;a=1"}}, {"account": {"id;a": "1"}}, {"account": {"id=1;a": "1"}},
-        {"account": {"id=1": "1"}}, {"return_url": "https://shop.uz/;a=1"}, {"currency": "860;a=1"}, {"language": "ru;a=1"},
+        {"payme_id": "m;a=1"},
+        {"account": {"id": "1;a=1"}},
+        {"account": {"id;a": "1"}},
+        {"account": {"id=1;a": "1"}},
+        {"account": {"id=1": "1"}},
+        {"return_url": "https://shop.uz/;a=1"},
+        {"currency": "860;a=1"},
+        {"language": "ru;a=1"},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_nothing_in_a_link_can_add_or_override_another_parameter(wrong: dict[str, Any]) -> None:
     given: dict[str, Any] = {"payme_id": "m", "amount_tiyin": 500, "account": {"id": 1}, **wrong}
     with pytest.raises(ValueError, match="';' separates"):
@@ -63,7 +86,9 @@ def test_a_link_asks_for_a_positive_number_of_whole_tiyin(amount: Any) -> None:
         checkout_link("m", amount, {"id": 1})
 
 
-@pytest.mark.parametrize(("payme_id", "account"), [("", {"id": 1}), ("m", {}), ("m", {"id": None}), ("m", {"id": 1, "branch": ""})])
+@pytest.mark.parametrize(
+    ("payme_id", "account"), [("", {"id": 1}), ("m", {}), ("m", {"id": None}), ("m", {"id": 1, "branch": ""})]
+)
 def test_a_link_names_the_cash_register_and_the_account(payme_id: str, account: dict[str, Any]) -> None:
     """An order that is not saved yet has the id None."""
     with pytest.raises(ValueError, match="at least one account field"):

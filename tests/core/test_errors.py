@@ -59,7 +59,9 @@ def test_what_a_hook_says_is_never_replaced(code: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "messages", [{-31000: {"en": "x"}}, {-31001: {"de": "x"}}, {-31001: {"en": "x"}, 0: {}}, {-31060: {"en": "x"}}], ids=str
+    "messages",
+    [{-31000: {"en": "x"}}, {-31001: {"de": "x"}}, {-31001: {"en": "x"}, 0: {}}, {-31060: {"en": "x"}}],
+    ids=str,
 )
 def test_words_for_an_error_that_does_not_exist_are_refused_at_start(messages: dict[int, dict[str, str]]) -> None:
     with pytest.raises(ConfigurationError, match="messages must be"):

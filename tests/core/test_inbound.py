@@ -15,8 +15,8 @@ from tests.core.strategies import JSON
 # JSON
 
 
-@given(JSON, st.booleans())
-def test_every_value_that_json_can_say_is_read_as_it_was_written(value: Any, ascii_only: bool) -> None:
+@given(value=JSON, ascii_only=st.booleans())
+def test_every_value_that_json_can_say_is_read_as_it_was_written(value: Any, *, ascii_only: bool) -> None:
     assert repr(decode_json(json.dumps(value, ensure_ascii=ascii_only).encode())) == repr(value)
 
 
@@ -145,7 +145,11 @@ def test_a_header_may_be_a_kilobyte_and_no_byte_longer() -> None:
     assert basic_credentials(header + "   ") is None
 
 
-@given(st.text(max_size=60) | st.text(max_size=60).map("Basic ".__add__) | st.binary(max_size=60).map(lambda raw: "Basic " + b64encode(raw).decode()))
+@given(
+    st.text(max_size=60)
+    | st.text(max_size=60).map("Basic ".__add__)
+    | st.binary(max_size=60).map(lambda raw: "Basic " + b64encode(raw).decode())
+)
 def test_any_header_at_all_is_credentials_or_none(header: str) -> None:
     read = basic_credentials(header)
     assert read is None or b":" not in read[0]
@@ -165,7 +169,7 @@ def test_any_header_at_all_is_credentials_or_none(header: str) -> None:
         ({"content-encoding": "br"}, False),
     ],
 )
-def test_an_encoded_body_is_never_read(headers: dict[str, str], readable: bool) -> None:
+def test_an_encoded_body_is_never_read(headers: dict[str, str], *, readable: bool) -> None:
     assert Inbound("POST", headers, b"{}").readable == (b"{}" if readable else None)
 
 

@@ -34,10 +34,18 @@ def test_any_amount_of_som_is_counted_exactly_or_refused(som: Decimal) -> None:
 @pytest.mark.parametrize(
     ("som", "tiyin"),
     [
-        ("8.20", 820), ("4.35", 435), ("0.1", 10), ("0", 0), (5000, 500_000), (Decimal("5000.00"), 500_000), ("5E+3", 500_000),
-        (Decimal("8.2000"), 820), ("-0.01", -1), (Decimal("999999999999.99"), 99_999_999_999_999),
+        ("8.20", 820),
+        ("4.35", 435),
+        ("0.1", 10),
+        ("0", 0),
+        (5000, 500_000),
+        (Decimal("5000.00"), 500_000),
+        ("5E+3", 500_000),
+        (Decimal("8.2000"), 820),
+        ("-0.01", -1),
+        (Decimal("999999999999.99"), 99_999_999_999_999),
     ],
-)  # fmt: skip
+)
 def test_som_becomes_tiyin(som: Decimal | int | str, tiyin: int) -> None:
     assert som_to_tiyin(som) == tiyin
 
@@ -48,7 +56,9 @@ def test_a_float_is_refused_wherever_money_enters(som: object) -> None:
         som_to_tiyin(som)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("som", ["", "som", "8,20", "0x10", "1e999999", "1e-999999", Decimal("sNaN"), "1" * 41 + ".005"])
+@pytest.mark.parametrize(
+    "som", ["", "som", "8,20", "0x10", "1e999999", "1e-999999", Decimal("sNaN"), "1" * 41 + ".005"]
+)
 def test_what_is_no_number_of_som_is_refused(som: Decimal | str) -> None:
     with pytest.raises(ValueError, match="must be a number"):
         som_to_tiyin(som)

@@ -30,32 +30,36 @@ def check_perform(amount: Any = AMOUNT, order: Any = "42") -> Wire:
     return "CheckPerformTransaction", {"amount": amount, "account": {"order_id": order}}
 
 
-def create(id: Any = ID, *, amount: Any = AMOUNT, order: Any = "42", time: Any = NOW) -> Wire:
-    return "CreateTransaction", {"id": id, "time": time, "amount": amount, "account": {"order_id": order}}
+def create(transaction_id: Any = ID, *, amount: Any = AMOUNT, order: Any = "42", time: Any = NOW) -> Wire:
+    return "CreateTransaction", {"id": transaction_id, "time": time, "amount": amount, "account": {"order_id": order}}
 
 
-def perform(id: Any = ID) -> Wire:
-    return "PerformTransaction", {"id": id}
+def perform(transaction_id: Any = ID) -> Wire:
+    return "PerformTransaction", {"id": transaction_id}
 
 
-def cancel(id: Any = ID, reason: Any = 3) -> Wire:
-    return "CancelTransaction", {"id": id, "reason": reason}
+def cancel(transaction_id: Any = ID, reason: Any = 3) -> Wire:
+    return "CancelTransaction", {"id": transaction_id, "reason": reason}
 
 
-def check(id: Any = ID) -> Wire:
-    return "CheckTransaction", {"id": id}
+def check(transaction_id: Any = ID) -> Wire:
+    return "CheckTransaction", {"id": transaction_id}
 
 
 def statement(start: Any = NOW - 10**9, end: Any = NOW + 10**9) -> Wire:
     return "GetStatement", {"from": start, "to": end}
 
 
-def fiscal(id: Any = ID, kind: Any = "PERFORM", data: Any = None) -> Wire:
-    return "SetFiscalData", {"id": id, "type": kind, "fiscal_data": {"receipt_id": 1} if data is None else data}
+def fiscal(transaction_id: Any = ID, kind: Any = "PERFORM", data: Any = None) -> Wire:
+    return "SetFiscalData", {
+        "id": transaction_id,
+        "type": kind,
+        "fiscal_data": {"receipt_id": 1} if data is None else data,
+    }
 
 
-def change_password(password: Any = "another-key") -> Wire:
-    return "ChangePassword", {"password": password}
+def change_password(to: Any = "new") -> Wire:
+    return "ChangePassword", {"password": to}
 
 
 EVERY_METHOD: Final = (
@@ -63,9 +67,9 @@ EVERY_METHOD: Final = (
 )  # fmt: skip
 
 
-def encoded(wire: Wire, id: Any = 1) -> bytes:
+def encoded(wire: Wire, envelope_id: Any = 1) -> bytes:
     method, params = wire
-    return json.dumps({"id": id, "method": method, "params": params}).encode()
+    return json.dumps({"id": envelope_id, "method": method, "params": params}).encode()
 
 
 def basic(login: str = "Paycom", password: str = KEY) -> str:

@@ -7,7 +7,6 @@ Hooks are given as *habits*: generators named like the hook they stand for, whic
 return. On a `Session` that is a value, on an `AsyncSession` it is awaited first; so one text is a habit of both.
 """
 
-import asyncio
 import base64
 import json
 import threading
@@ -21,6 +20,7 @@ from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID, uuid4
 
 import httpx
+from anyio import to_thread
 from anyio.from_thread import BlockingPortal
 from fastapi import Depends, FastAPI, Request, Response
 from sqlalchemy import Engine, Numeric, String, Uuid, delete, insert, select, update
@@ -36,6 +36,9 @@ PRICE: Final = Decimal("5000.00")
 TIYIN: Final = 500_000
 NOON: Final = 1_700_000_000_000
 HALF_DAY: Final = 43_200_000
+
+PATIENCE: Final = 30
+"""How many seconds anyone waits for what must come at once: only a defect ever waits so long."""
 
 PAYMENTS: Final = PaymentTransaction.__table__
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -99,6 +102,11 @@ def cancelled_payment(self: Any, params: Row, transaction: Any) -> Generator[Any
     order.status = "cancelled"
     order.returned += 1
     yield self.db.commit()
+
+
+def idle(db: Any) -> None:
+    """Do nothing with a session."""
+    del db
 
 
 EXAMPLE: Final = (successfully_payment, cancelled_payment)
@@ -212,7 +220,6 @@ def basic(key: str, login: str = "Paycom") -> str:
 class Database:
     """The shop's database, reached past the framework: to set the scene and to see what is stored."""
 
-    url: str
     engine: Engine
     async_engine: AsyncEngine | None = None
 
@@ -257,14 +264,15 @@ class Database:
 class Client(ABC):
     """A shop of one framework, and Payme calling it.
 
-    `habits` are its hooks, `prepare` is what its session dependency does before the handler, `settings` what its handler is
-    given besides the usual.
+    `habits` are its hooks; `prepare` and `finish` are what its session dependency does before the handler and after;
+    `settings` is what its handler is given besides the usual.
     """
 
     database: Database
     portal: BlockingPortal
     habits: Iterable[Habit] = EXAMPLE
-    prepare: Habit | None = None
+    prepare: Habit = idle
+    finish: Habit = idle
     model: Model = Order
     settings: Mapping[str, Any] = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
@@ -400,9 +408,9 @@ class FastApiSync(Client):
 
         def get_db() -> Iterator[Session]:
             with Session(self.database.engine) as db:
-                if self.prepare is not None:
-                    play(self.prepare(db))
+                play(self.prepare(db))
                 yield db
+                play(self.finish(db))
 
         @app.api_route("/payme", methods=METHODS)
         async def webhook(request: Request, db: Annotated[Session, Depends(get_db)]) -> Response:
@@ -421,8 +429,10 @@ class FastApiSync(Client):
 
             return run
 
-        wait = staticmethod(threading.Event.wait)
-        return type("ShopHandler", (PaymeWebhookHandler,), {"wait": wait, **self.members(hook)})
+        def wait(step: threading.Event | threading.Barrier) -> Any:
+            return step.wait(PATIENCE)
+
+        return type("ShopHandler", (PaymeWebhookHandler,), {"wait": staticmethod(wait), **self.members(hook)})
 
 
 class FastApiAsync(Client):
@@ -438,9 +448,9 @@ class FastApiAsync(Client):
 
         async def get_db() -> AsyncIterator[AsyncSession]:
             async with AsyncSession(self.database.async_engine) as db:
-                if self.prepare is not None:
-                    await aplay(self.prepare(db))
+                await aplay(self.prepare(db))
                 yield db
+                await aplay(self.finish(db))
 
         @app.api_route("/payme", methods=METHODS)
         async def webhook(request: Request, db: Annotated[AsyncSession, Depends(get_db)]) -> Response:
@@ -459,8 +469,8 @@ class FastApiAsync(Client):
 
             return run
 
-        def wait(event: threading.Event, seconds: float) -> Any:
-            return asyncio.to_thread(event.wait, seconds)
+        def wait(step: threading.Event | threading.Barrier) -> Any:
+            return to_thread.run_sync(step.wait, PATIENCE)
 
         return type("ShopHandler", (AsyncPaymeWebhookHandler,), {"wait": staticmethod(wait), **self.members(hook)})
 

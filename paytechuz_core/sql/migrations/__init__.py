@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.sql.model import PaymentTransaction, table_of
-from paytechuz_core.sql.unit import missing_table
+from paytechuz_core.sql.unit import check_engine, missing_table
 
 VERSION_TABLE = "paytechuz_version"
 LOCK = 7_295_003_181_640_017
@@ -44,6 +44,7 @@ async def arun_migrations(engine: AsyncEngine) -> None:
 
 def upgrade(connection: Connection) -> None:
     """Upgrade through `connection`, alone: a lock keeps other processes' migrations waiting."""
+    check_engine(connection.engine)
     with locked(connection):
         inspector = inspect(connection)
         foreign = None if inspector.has_table(VERSION_TABLE) else table_of(PaymentTransaction)
@@ -70,7 +71,9 @@ def locked(connection: Connection) -> Iterator[None]:
             connection.commit()
         case "mysql" | "mariadb":
             # DDL commits by itself there, so the lock is the session's and is given back by hand.
-            connection.execute(text("SELECT GET_LOCK('paytechuz', 60)"))
+            if connection.scalar(text("SELECT GET_LOCK('paytechuz', 60)")) != 1:
+                message = "another process has been migrating the table payments for a minute: try again when it is done"
+                raise ConfigurationError(message)
             try:
                 yield
                 connection.commit()

@@ -1,0 +1,156 @@
+"""The tutorial, read by a very literal reader: every file saved, every command run, every answer compared."""
+
+import base64
+import json
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.docs.pages import ROOT, TUTORIAL, blocks, write_files
+
+COMMANDS: Final = [block for block in blocks(TUTORIAL, "sh")]
+SHOPS: Final = [block.text.split()[1] for block in COMMANDS if block.text.startswith("uvicorn ")]
+PATIENCE: Final = 20
+THIRTEEN_DIGITS: Final = range(10**12, 10**13)
+
+
+def test_every_command_of_the_tutorial_is_one_that_is_tested() -> None:
+    words = [line.split()[0] for block in COMMANDS for line in block.text.replace(" && ", "\n").splitlines() if line[0] != " "]
+    assert set(words) == {"mkdir", "cd", "python3", ".", "pip", "uvicorn", "curl", "rm"}
+
+
+def test_what_the_tutorial_installs_exists() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    development = {Requirement(line).name for line in project["dependency-groups"]["dev"]}
+    wanted = [word for block in COMMANDS for line in block.text.splitlines() if line.startswith("pip ") for word in shlex.split(line)[2:]]
+    assert wanted
+    for requirement in map(Requirement, wanted):
+        if requirement.name == project["project"]["name"]:
+            assert requirement.extras <= set(project["project"]["optional-dependencies"])
+        else:
+            assert requirement.name in development
+
+
+@pytest.mark.parametrize("shop", SHOPS)
+def test_the_calls_of_the_tutorial_are_answered_as_it_shows(shop: str, tmp_path: Path) -> None:
+    write_files(TUTORIAL, tmp_path)
+    page = blocks(TUTORIAL)
+    with serving(shop, tmp_path) as port:
+        for block, following in zip(page, page[1:], strict=False):
+            if block.text.startswith("curl "):
+                assert following.language == "json", f"{block.where} shows no answer"
+                seen = run(block.text.replace("localhost:8000", f"127.0.0.1:{port}"))
+                assert alike(json.loads(following.text), json.loads(seen)), f"{following.where} shows another answer than {seen}"
+
+
+def test_there_are_three_shops_to_start() -> None:
+    assert SHOPS == ["payments:app", "payments_async:app", "payments_router:app"]
+
+
+def test_an_answer_that_differs_is_noticed() -> None:
+    shown = {"id": 1, "result": {"state": 2, "perform_time": 1767225600000}}
+    assert alike(shown, {"id": 1, "result": {"state": 2, "perform_time": 1799999999999}})
+    assert not alike(shown, {"id": 1, "result": {"state": 2, "perform_time": 1767225600}})
+    assert not alike(shown, {"id": 1, "result": {"state": 1, "perform_time": 1767225600000}})
+    assert not alike(shown, {"id": 1, "result": {"state": 2}})
+
+
+@pytest.mark.parametrize("block", [each for each in COMMANDS if each.text.startswith("curl ")], ids=lambda each: each.where)
+def test_without_curl_the_same_bytes_are_sent(block: Any) -> None:
+    # What stands in for curl reads the same command, so it must understand all of it.
+    request = request_of(block.text)
+    assert request.get_method() == "POST" or request.data is None
+    if request.data:
+        assert json.loads(request.data)["method"]
+
+
+@contextmanager
+def serving(shop: str, folder: Path) -> Iterator[int]:
+    """Run `uvicorn SHOP` in a folder, on a port of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", shop, "--port", str(port), "--log-level", "warning"]
+    server = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not answers(port):
+            if server.poll() is not None or time.monotonic() > deadline:
+                server.kill()
+                pytest.fail(f"uvicorn {shop} did not start:\n{server.communicate()[0]}")
+            time.sleep(0.05)
+        yield port
+    finally:
+        server.terminate()
+        server.communicate(timeout=PATIENCE)
+
+
+def answers(port: int) -> bool:
+    """Tell whether anybody listens."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def run(command: str) -> str:
+    """Run a curl command in a shell; where there is no curl, send what it would."""
+    if shutil.which("curl"):
+        done = subprocess.run(
+            ["/bin/sh", "-c", command], env={**os.environ, "NO_PROXY": "*"}, capture_output=True, text=True, check=True, timeout=PATIENCE
+        )
+        return done.stdout
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request_of(command), timeout=PATIENCE) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def request_of(command: str) -> urllib.request.Request:
+    """Read a curl command, as far as the tutorial uses it."""
+    name, *words = shlex.split(command.replace("'$(date +%s000)'", str(time.time_ns() // 1_000_000)))
+    assert name == "curl"
+    url, options, flags = "", {}, iter(words)
+    for word in flags:
+        match word:
+            case "-s":
+                pass
+            case "-X" | "-u" | "-d":
+                options[word] = next(flags)
+            case _:
+                assert not url, f"{word} is not understood"
+                url = f"http://{word}"
+    data = options["-d"].encode() if "-d" in options else None
+    request = urllib.request.Request(url, data=data, method=options.get("-X"))  # noqa: S310 - a page of our own names it
+    if "-u" in options:
+        request.add_header("Authorization", "Basic " + base64.b64encode(options["-u"].encode()).decode())
+    return request
+
+
+def alike(shown: Any, seen: Any) -> bool:
+    """Compare an answer with the one shown; a time in milliseconds is as good as another."""
+    match shown, seen:
+        case dict(), dict():
+            return shown.keys() == seen.keys() and all(alike(value, seen[name]) for name, value in shown.items())
+        case list(), list():
+            return len(shown) == len(seen) and all(map(alike, shown, seen))
+        case int(), int() if shown in THIRTEEN_DIGITS:
+            return seen in THIRTEEN_DIGITS
+        case _:
+            return type(shown) is type(seen) and bool(shown == seen)

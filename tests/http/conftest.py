@@ -1,0 +1,108 @@
+"""A shop for each test: on every client, and on SQLite, or on every database where the test says so."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
+from typing import Any
+
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from paytechuz.integrations.fastapi import run_migrations
+from tests.databases import ASYNC, REQUIRED, SYNC, Unavailable, database_of, sqlite, throw_away
+from tests.databases import Database as Place
+from tests.http.clients import CLIENTS, KEY, Base, Client, Clock, Database, Habit
+
+Databases = Callable[[str], Database]
+Open = Callable[..., Client]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what needs a shop on every client; on each database, or with each driver of each, where a mark says so."""
+    if "driver" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("every_database")
+        cells = [
+            (client, driver)
+            for client in CLIENTS
+            for name, drivers in (ASYNC if client.is_async else SYNC).items()
+            for driver in (drivers if mark and mark.kwargs.get("every_driver") else drivers[:1])
+            if (name == "sqlite" if mark is None else name != mark.kwargs.get("but"))
+        ]
+        metafunc.parametrize(
+            ("client_class", "driver"), cells, ids=[f"{client.name}-{driver}" for client, driver in cells]
+        )
+
+
+@pytest.fixture(scope="session")
+def portal() -> Iterator[BlockingPortal]:
+    """One event loop in a thread of its own, where all shops are served."""
+    with start_blocking_portal("asyncio") as portal:
+        yield portal
+
+
+@pytest.fixture(scope="session")
+def databases(portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Databases of this suite's own, each made once, by the driver that the shop uses."""
+    with ExitStack() as stack:
+
+        @cache
+        def place_of(name: str) -> Place:
+            if name == "sqlite":
+                return sqlite(tmp_path_factory.mktemp("shop"))
+            return stack.enter_context(throw_away(name))[0]
+
+        @cache
+        def database(driver: str, *, asynchronous: bool) -> Database:
+            name = database_of(driver)
+            place = place_of(name)
+            engine = create_engine(place.url(SYNC[name][0] if asynchronous else driver))
+            stack.callback(engine.dispose)
+            run_migrations(engine)
+            Base.metadata.create_all(engine)
+            if not asynchronous:
+                return Database(engine)
+            async_engine = create_async_engine(place.url(driver))
+            stack.callback(portal.call, async_engine.dispose)
+            return Database(engine, async_engine)
+
+        yield database
+
+
+@pytest.fixture
+def database(client_class: type[Client], driver: str, databases: Callable[..., Database]) -> Database:
+    """The test's database, empty."""
+    try:
+        found = databases(driver, asynchronous=client_class.is_async)
+    except Unavailable as reason:
+        if REQUIRED:
+            pytest.fail(str(reason), pytrace=False)
+        pytest.skip(str(reason))
+    found.empty()
+    return found
+
+
+@pytest.fixture
+def open_shop(client_class: type[Client], database: Database, portal: BlockingPortal) -> Open:
+    """Opens a shop: `open_shop(habits=[…], settings={…})`."""
+
+    def open_shop(**ways: Any) -> Client:
+        return client_class(database=database, portal=portal, **ways)
+
+    return open_shop
+
+
+@pytest.fixture
+def shop(open_shop: Open) -> Client:
+    """A shop that does as the documentation's example."""
+    return open_shop()
+
+
+@pytest.fixture(autouse=True)
+def _the_key_is_in_no_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever a test provokes, the canary must not be in what was logged."""
+    caplog.set_level(logging.DEBUG, "paytechuz")
+    yield
+    assert KEY not in "".join(record.getMessage() + str(record.exc_text) for record in caplog.get_records("call"))

@@ -1,0 +1,86 @@
+"""How many SQL statements a call may cost, and that each costs exactly one COMMIT."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from tests.http.clients import NOON, Client, Model, MODELS
+
+FREE = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
+
+
+@dataclass
+class Traffic:
+    """What went to the database."""
+
+    statements: list[str] = field(default_factory=list)
+    commits: int = 0
+
+
+@contextmanager
+def traffic(engine: Engine) -> Iterator[Traffic]:
+    """Watch an engine."""
+    seen = Traffic()
+
+    def execute(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        del connection, cursor
+        if not statement.lstrip().upper().startswith(FREE):
+            seen.statements.append(statement)
+
+    def commit(connection: Any) -> None:
+        del connection
+        seen.commits += 1
+
+    event.listen(engine, "before_cursor_execute", execute)
+    event.listen(engine, "commit", commit)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "before_cursor_execute", execute)
+        event.remove(engine, "commit", commit)
+
+
+@pytest.mark.every_database
+@pytest.mark.parametrize("model", MODELS)
+def test_every_call_keeps_within_its_budget_of_statements_and_one_commit(
+    open_shop: Callable[..., Client], model: Model
+) -> None:
+    shop = open_shop(habits=[], model=model)
+    keys = {"id": "ABC"} if model.__name__ == "TextOrder" else {}
+    order = shop.database.order(model, **keys)
+    shop.check_perform(order).ok()  # the first connection asks the server who it is
+    async_engine = shop.database.async_engine
+    engine = shop.database.engine if async_engine is None else async_engine.sync_engine
+    budget: list[tuple[str, int, Callable[[], Any]]] = [
+        ("CheckPerformTransaction", 2, lambda: shop.check_perform(order)),
+        ("CreateTransaction", 3, lambda: shop.create("a", order)),
+        ("CreateTransaction, repeated", 1, lambda: shop.create("a", order)),
+        ("CreateTransaction, of a rival", 2, lambda: shop.create("b", order)),
+        ("CheckTransaction", 1, lambda: shop.check("a")),
+        ("PerformTransaction", 2, lambda: shop.perform("a")),
+        ("PerformTransaction, repeated", 1, lambda: shop.perform("a")),
+        ("CancelTransaction", 2, lambda: shop.cancel("a")),
+        ("CancelTransaction, repeated", 1, lambda: shop.cancel("a")),
+        ("PerformTransaction, too late", 1, lambda: shop.perform("a")),
+        ("GetStatement", 1, lambda: shop.call("GetStatement", start=NOON, end=NOON)),
+        ("SetFiscalData", 2, lambda: shop.call("SetFiscalData", id="a", type="PERFORM", fiscal_data={"receipt_id": 1})),
+        ("SetFiscalData, repeated", 1, lambda: shop.call("SetFiscalData", id="a", type="PERFORM", fiscal_data={"receipt_id": 1})),
+    ]  # fmt: skip
+    for name, allowed, call in budget:
+        with traffic(engine) as seen:
+            call()
+        assert (name, len(seen.statements) <= allowed, seen.commits) == (name, True, 1), seen.statements
+
+
+def test_a_call_without_credentials_costs_nothing(open_shop: Callable[..., Client]) -> None:
+    shop = open_shop(habits=[])
+    async_engine = shop.database.async_engine
+    with traffic(shop.database.engine if async_engine is None else async_engine.sync_engine) as seen:
+        for headers in ({}, {"Authorization": "Basic eDp5"}):
+            assert shop.message({"id": 1, "method": "GetStatement", "params": {"from": 1, "to": 2}}, headers).code == -32504
+        assert shop.send(b"{").code == -32700
+    assert (seen.statements, seen.commits) == ([], 0)
