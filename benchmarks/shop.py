@@ -63,6 +63,7 @@ class ByHand:
     by_hold = select(payments).where(held)
     by_id_or_hold = select(payments).where(or_(named[0] & named[1], held))
     by_id_locked = select(payments).where(*named).with_for_update()
+    order = select(Order).where(Order.id == bindparam("number"))
     create = insert(payments)
     pay = (
         update(payments)
@@ -92,7 +93,7 @@ class ByHand:
     def check_perform(self, params: dict[str, Any]) -> dict[str, Any]:
         number = int(params["account"]["id"])
         assert self.db.execute(self.by_hold, {"hold": f"orders:{number}"}).first() is None
-        self.check(self.db.query(Order).filter_by(id=number).one_or_none(), params)
+        self.check(self.db.scalars(self.order, {"number": number}).one_or_none(), params)
         self.db.commit()
         return {"allow": True}
 
@@ -100,7 +101,7 @@ class ByHand:
         number, now = int(params["account"]["id"]), time.time_ns() // 1_000_000
         keys = {"transaction_id": params["id"], "hold": f"orders:{number}"}
         assert self.db.execute(self.by_id_or_hold, keys).first() is None
-        self.check(self.db.query(Order).filter_by(id=number).one_or_none(), params)
+        self.check(self.db.scalars(self.order, {"number": number}).one_or_none(), params)
         stamp = datetime.fromtimestamp(now / 1000, UTC)
         self.db.execute(
             self.create,

@@ -5,7 +5,7 @@ names the setting and the fix.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, scoped_session
 from paytechuz_core.decision import Gateway, Hook
 from paytechuz_core.engine import Clock, epoch_millis
 from paytechuz_core.hooks import Hooks
-from paytechuz_core.money import som_to_tiyin
+from paytechuz_core.money import Tiyin, som_to_tiyin
 from paytechuz_core.payme import Payme
 from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.sql.accounts import Accounts, accounts_of
@@ -70,6 +70,9 @@ class PaymeSettings:
         self.table = table_of(payment_model)
         self.clock = clock
         self.threads = threads
+        if not isinstance(threads, int) or threads < 1:
+            message = f"threads must be a whole number from 1, not {threads!r}"
+            raise ConfigurationError(message)
         self.accounts = accounts_of(
             account_model, several(account_field), several(account_column) if account_column else None, amount_field,
             one_time_payment, account_key_type,
@@ -97,7 +100,7 @@ def payme_of(
         message = "payme_id is empty: set it to the cash register's id from Payme's cabinet"
         raise ConfigurationError(message)
     if not callable(keys) and not (keys and all(isinstance(key, str) and key.strip() for key in keys)):
-        message = "payme_key is empty: set it to the cash register's key from Payme's cabinet (is its variable set?)"
+        message = "payme_key is empty or no text: set it to the cash register's key from Payme's cabinet (is its variable set?)"
         raise ConfigurationError(message)
     if not issubclass(handler, AsyncSqlHandler):
         for name in ("find_account", "is_payable", *Hook):
@@ -109,8 +112,8 @@ def payme_of(
         login=login,
         fields=tuple(accounts.columns),
         hold_for=accounts.hold_for,
-        minimum=1 if minimum is None else som_to_tiyin(minimum),
-        maximum=None if maximum is None else som_to_tiyin(maximum),
+        minimum=bound("minimum", "0.01" if minimum is None else minimum),
+        maximum=None if maximum is None else bound("maximum", maximum),
         held_code=held_code,
         changes_password=handler.change_password is not Hooks.change_password,
         messages={code: dict(texts) for code, texts in messages},
@@ -131,9 +134,29 @@ def own_session(db: Any, *, asynchronous: bool) -> Any:
 
 def several(values: str | Sequence[str]) -> tuple[str, ...]:
     """Let one be several."""
-    return (values,) if isinstance(values, str) else tuple(values or ())
+    if values is None:
+        return ()
+    return tuple(values) if isinstance(values, Iterable) and not isinstance(values, (str, bytes)) else (values,)
+
+
+def bound(name: str, som: Som) -> Tiyin:
+    """Read `minimum` or `maximum`."""
+    try:
+        if (tiyin := som_to_tiyin(som)) > 0:
+            return tiyin
+        problem = "money must be more than nothing"
+    except ValueError as error:
+        problem = str(error)
+    message = f"{name} must be an amount in som, not {som!r}: {problem}"
+    raise ConfigurationError(message)
 
 
 def frozen(messages: Mapping[int, Mapping[str, str]]) -> tuple[tuple[int, tuple[tuple[str, str], ...]], ...]:
     """Make the texts a key of the cache."""
+    if not isinstance(messages, Mapping) or not all(
+        isinstance(texts, Mapping) and all(isinstance(text, str) for text in texts.values())
+        for texts in messages.values()
+    ):
+        message = "messages must be {code: {'ru': …, 'uz': …, 'en': …}}, with texts in it"
+        raise ConfigurationError(message)
     return tuple((code, tuple(texts.items())) for code, texts in messages.items())

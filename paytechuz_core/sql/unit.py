@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any, Final, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Connection, Engine, Table, event, inspect, update
 from sqlalchemy.engine import ExceptionContext
@@ -34,6 +34,8 @@ SQLITE_BUSY_OR_LOCKED: Final = frozenset({5, 6})
 
 T = TypeVar("T")
 _units: "WeakKeyDictionary[Connection, Unit]" = WeakKeyDictionary()
+_joined: "WeakKeyDictionary[Session, Unit]" = WeakKeyDictionary()
+_watched: "WeakSet[Engine]" = WeakSet()
 _shared: "WeakKeyDictionary[Engine, Unit]" = WeakKeyDictionary()
 
 
@@ -124,17 +126,15 @@ class Unit:
         self._mode = session.join_transaction_mode
         # An attribute of this one session; its class (Flask-SQLAlchemy's, say) still decides which database is meant.
         vars(session)["get_bind"] = get_bind
-        event.listen(session, "after_commit", self._on_commit)
-        event.listen(session, "after_transaction_end", self._on_end)
-        if not event.contains(engine, "handle_error", note_conflict):
+        if engine not in _watched:
             event.listen(engine, "handle_error", note_conflict)
-        _units[self.connection] = self
+            _watched.add(engine)
+        _units[self.connection] = _joined[session] = self
 
     def _part(self, forget: Callable[[], None]) -> None:
         session = self.session
         vars(session).pop("get_bind", None)
-        event.remove(session, "after_commit", self._on_commit)
-        event.remove(session, "after_transaction_end", self._on_end)
+        _joined.pop(session, None)
         session.join_transaction_mode = self._mode
         forget()
 
@@ -145,15 +145,31 @@ class Unit:
             if self.connection is not self.bind:
                 self.connection.close()
 
-    def _on_commit(self, session: Session) -> None:
-        if not session.in_nested_transaction():
+    def note_commit(self) -> None:
+        """Remember that the session is committing, not rolling back or closing."""
+        if not self.session.in_nested_transaction():
             self._committing = True
 
-    def _on_end(self, session: Session, transaction: SessionTransaction) -> None:
-        del session
+    def note_end(self, transaction: SessionTransaction) -> None:
+        """Remember whether the session's work is lost."""
         if transaction.parent is None:
             # The last one counts: a hook may roll back, do better, and commit.
             self._lost, self._committing = not self._committing, False
+
+
+# Listeners of every session, because adding them to one session costs more than asking each time whose it is.
+
+
+@event.listens_for(Session, "after_commit")
+def _on_commit(session: Session) -> None:
+    if (unit := _joined.get(session)) is not None:
+        unit.note_commit()
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _on_end(session: Session, transaction: SessionTransaction) -> None:
+    if (unit := _joined.get(session)) is not None:
+        unit.note_end(transaction)
 
 
 @contextmanager

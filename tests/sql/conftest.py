@@ -1,0 +1,38 @@
+"""An engine and an open shop, on an empty database of each kind or with each driver."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, create_engine
+
+from tests.sql.shop import Shop
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    """An engine on an empty database: once on each."""
+    yield from connected(url)
+
+
+@pytest.fixture
+def sync_engine(sync_url: str) -> Iterator[Engine]:
+    """An engine on an empty database: once with each driver for a `Session`."""
+    yield from connected(sync_url)
+
+
+@pytest.fixture
+def shop(engine: Engine) -> Shop:
+    """A shop that has just opened: once on each database."""
+    return Shop(engine).open()
+
+
+@pytest.fixture
+def every_shop(sync_engine: Engine) -> Shop:
+    """A shop that has just opened: once with each driver for a `Session`."""
+    return Shop(sync_engine).open()
+
+
+def connected(url: str) -> Iterator[Engine]:
+    engine = create_engine(url)
+    yield engine
+    engine.dispose()
