@@ -5,7 +5,6 @@ a plain `def` endpoint with the same dependency, the same statements, one savepo
 commits. It knows the happy path only; whatever else the library checks, it leaves out.
 """
 
-import base64
 import hmac
 import json
 import os
@@ -19,15 +18,14 @@ from fastapi import Body, Depends, FastAPI, Header, Request, Response
 from sqlalchemy import Engine, Numeric, String, bindparam, create_engine, insert, or_, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from benchmarks.constants import AUTHORIZATION, KEY, TIYIN
 from paytechuz.integrations.fastapi import PaymentTransaction, PaymeWebhookHandler, State
+from paytechuz_core import tiyin_to_som
 
 DATABASE: Final = "PAYTECHUZ_BENCHMARK_DATABASE"
 """The environment variable that names the shop's database to the server."""
 
-KEY: Final = "benchmark-key"
-AUTHORIZATION: Final = "Basic " + base64.b64encode(f"Paycom:{KEY}".encode()).decode()
-PRICE: Final = Decimal("5000.00")
-TIYIN: Final = 500_000
+PRICE: Final = tiyin_to_som(TIYIN)
 
 
 class Base(DeclarativeBase):

@@ -90,10 +90,6 @@ class UtcTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-UNIQUE_KEYS = (("gateway", "transaction_id"), ("hold",))
-"""What makes one payment of many requests; without these keys the table cannot hold payments."""
-
-
 def json_type() -> TypeEngine[Any]:
     """Give the type for objects: `jsonb` on PostgreSQL, so that merchants can query it."""
     return JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
@@ -168,6 +164,10 @@ class PaymentTransaction(PaymentMixin, Base):
     """A payment's transaction, in the table `payments`."""
 
     __tablename__ = "payments"
+
+
+UNIQUE_KEYS = (("gateway", "transaction_id"), ("hold",))
+"""What makes one payment of many requests."""
 
 
 @lru_cache

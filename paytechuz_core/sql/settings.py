@@ -65,9 +65,10 @@ class PaymeSettings:
         Fewer hooks than that may sleep without delaying any other call.
         """
         handler: type = type(self)
+        payments: type = payment_model
         self.payme_id = payme_id
         self.db = own_session(db, asynchronous=isinstance(self, AsyncSqlHandler))
-        self.table = table_of(payment_model)
+        self.table = table_of(payments)
         self.clock = clock
         self.threads = threads
         if not isinstance(threads, int) or threads < 1:
@@ -100,20 +101,27 @@ def payme_of(
         message = "payme_id is empty: set it to the cash register's id from Payme's cabinet"
         raise ConfigurationError(message)
     if not callable(keys) and not (keys and all(isinstance(key, str) and key.strip() for key in keys)):
-        message = "payme_key is empty or no text: set it to the cash register's key from Payme's cabinet (is its variable set?)"
+        message = (
+            "payme_key is empty or no text: set it to the cash register's key from Payme's cabinet "
+            "(is its variable set?)"
+        )
         raise ConfigurationError(message)
     if not issubclass(handler, AsyncSqlHandler):
         for name in ("find_account", "is_payable", *Hook):
             if inspect.iscoroutinefunction(getattr(handler, name)):
                 message = f"{handler.__name__}.{name} is async: make it a plain def, or use AsyncPaymeWebhookHandler"
                 raise ConfigurationError(message)
+    least, most = bound("minimum", minimum or 0), None if maximum is None else bound("maximum", maximum)
+    if most is not None and most < max(least, 1):
+        message = f"maximum {maximum!r} is less than minimum: nothing could be paid"
+        raise ConfigurationError(message)
     return Payme(
         keys=lambda: several(keys() if callable(keys) else keys),
         login=login,
         fields=tuple(accounts.columns),
         hold_for=accounts.hold_for,
-        minimum=bound("minimum", "0.01" if minimum is None else minimum),
-        maximum=None if maximum is None else bound("maximum", maximum),
+        minimum=least,
+        maximum=most,
         held_code=held_code,
         changes_password=handler.change_password is not Hooks.change_password,
         messages={code: dict(texts) for code, texts in messages},
@@ -142,9 +150,9 @@ def several(values: str | Sequence[str]) -> tuple[str, ...]:
 def bound(name: str, som: Som) -> Tiyin:
     """Read `minimum` or `maximum`."""
     try:
-        if (tiyin := som_to_tiyin(som)) > 0:
+        if (tiyin := som_to_tiyin(som)) >= 0:
             return tiyin
-        problem = "money must be more than nothing"
+        problem = "it is negative"
     except ValueError as error:
         problem = str(error)
     message = f"{name} must be an amount in som, not {som!r}: {problem}"
