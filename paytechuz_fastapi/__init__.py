@@ -15,6 +15,7 @@ when the request is cancelled: half a payment is not an option. `payme_router` m
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from math import inf
 from typing import Any, Final, TypeVar
 
 from anyio import CancelScope, CapacityLimiter, to_thread
@@ -64,6 +65,9 @@ class PaymeWebhookHandler(PaymeSettings, SqlHandler):
     async def handle_webhook(self, request: Request) -> Response:
         """Answer one request: always HTTP 200, as Payme wants it."""
         inbound = await read(request)
+        if self.db.in_transaction():
+            # Its connection may be what a running call waits for, and that call's thread what this one would wait for.
+            await finish(to_thread.run_sync(self.release, limiter=limiter_of(type(self), inf)))
         limiter = limiter_of(type(self), self.threads)
         return Response(await finish(to_thread.run_sync(self.respond, inbound, limiter=limiter)), media_type=JSON)
 
@@ -123,10 +127,10 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-_limiters: "RunVar[dict[tuple[type, int], CapacityLimiter]]" = RunVar("paytechuz_limiters")
+_limiters: "RunVar[dict[tuple[type, float], CapacityLimiter]]" = RunVar("paytechuz_limiters")
 
 
-def limiter_of(handler: type, threads: int) -> CapacityLimiter:
+def limiter_of(handler: type, threads: float) -> CapacityLimiter:
     """Give a handler's own threads: in FastAPI's, calls would wait for connections that wait for threads."""
     limiters = _limiters.get({})
     _limiters.set(limiters)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     inspect,
     select,
 )
+from sqlalchemy.exc import MultipleResultsFound
 from sqlalchemy.orm import Mapper, Session
 
 from paytechuz_core.accounts import TEXT_LIMIT, parse_key, restore_key
@@ -64,7 +65,14 @@ class Accounts:
         values = self.parse(fields)
         if values is None:
             return None
-        found = session.scalars(self.named, values).unique().one_or_none()
+        try:
+            found = session.scalars(self.named, values).unique().one_or_none()
+        except MultipleResultsFound:
+            message = (
+                f"several accounts have this {self.model.__name__}.{', '.join(values)}: let account_column name what "
+                "is unique"
+            )
+            raise ConfigurationError(message) from None
         # A database may find a text under another spelling (MariaDB finds `abc` for `ABC`); that is another account.
         if found is None or any(str(getattr(found, name)) != str(value) for name, value in values.items()):
             return None

@@ -6,11 +6,12 @@ awaited. Which provider they serve is their gateway's affair; the constructors a
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Table
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
@@ -18,11 +19,12 @@ from paytechuz_core.decision import Event, Gateway
 from paytechuz_core.engine import Clock, arespond, respond
 from paytechuz_core.hooks import Drafts, Hooks, call_hook, overrides
 from paytechuz_core.inbound import Inbound
+from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.sql.accounts import Accounts
 from paytechuz_core.sql.model import PaymentMixin
 from paytechuz_core.sql.repository import AsyncSqlRepository, SqlRepository
 from paytechuz_core.sql.statements import statements_for
-from paytechuz_core.sql.unit import Unit, async_unit_of_work, in_greenlet, unit_of_work
+from paytechuz_core.sql.unit import Unit, async_unit_of_work, in_greenlet, let_go, unit_of_work
 from paytechuz_core.transaction import Account, Change, Fields, Millis, Transaction
 
 
@@ -66,6 +68,11 @@ class SqlHandler(Handler):
     def respond(self, inbound: Inbound) -> bytes:
         """Answer one request of the provider."""
         return respond(self.gateway, inbound, self.begin, self.fire, self.clock)
+
+    def release(self) -> None:
+        """Give back the connection of a session that was used before; what may not be lost is refused by `respond`."""
+        with suppress(ConfigurationError, DBAPIError):
+            let_go(self.db)
 
     @contextmanager
     def begin(self) -> Iterator[SqlRepository]:

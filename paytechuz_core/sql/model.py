@@ -27,6 +27,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    literal_column,
     type_coerce,
 )
 from sqlalchemy.dialects import mysql, postgresql
@@ -152,8 +153,9 @@ class PaymentMixin:
     @amount.inplace.expression
     @classmethod
     def _amount_expression(cls) -> ColumnElement[Decimal]:
-        # SQLite divides floats; the two digits of the type make the quotient exact again.
-        return type_coerce(cls.amount_tiyin / Decimal(100), Numeric(20, 2))
+        # A literal, so that GROUP BY sees the same expression twice. SQLite divides floats; the two digits of the type
+        # make the quotient exact again.
+        return type_coerce(cls.amount_tiyin / literal_column("100.0", Numeric), Numeric(20, 2))
 
 
 class Base(DeclarativeBase):

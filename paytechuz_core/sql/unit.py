@@ -129,7 +129,7 @@ class Unit:
     def _give_up(self) -> None:
         if hasattr(self, "root"):
             with suppress(DBAPIError):
-                self.root.rollback()
+                self.root.close()  # not `rollback`, which warns where the session's has rolled it back already
 
     def _join(self) -> None:
         session, engine = self.session, self.bind.engine

@@ -73,6 +73,24 @@ def test_the_table_of_moves_is_payme_s_diagram() -> None:
     assert TRANSITIONS.keys() == set(State)
 
 
+def test_states_and_reasons_are_payme_s_numbers() -> None:
+    assert {state.name: state.value for state in State} == {
+        "CREATED": 0,
+        "INITIATING": 1,
+        "SUCCESSFULLY": 2,
+        "CANCELLED": -2,
+        "CANCELLED_DURING_INIT": -1,
+    }
+    assert {reason.name: reason.value for reason in Reason} == {
+        "RECEIVER_INACTIVE": 1,
+        "DEBIT_FAILED": 2,
+        "EXECUTION_FAILED": 3,
+        "TIMEOUT": 4,
+        "REFUND": 5,
+        "UNKNOWN": 10,
+    }
+
+
 @pytest.mark.parametrize("after", State)
 @pytest.mark.parametrize("before", State)
 def test_only_legal_moves_can_be_built(before: State, after: State) -> None:
@@ -311,6 +329,13 @@ def test_an_amendment_leaves_the_state_and_says_what_it_writes(
     assert change.after.state is transaction.state
     assert {"fiscal_cancel", "version"} <= change.differing <= AMENDABLE
     assert change.after.fiscal_perform == transaction.fiscal_perform
+
+
+def test_one_amendment_may_touch_all_that_may_be_amended() -> None:
+    receipts = {"fiscal_perform": {"receipt_id": 1}, "fiscal_cancel": {"receipt_id": 2}}
+    change = lived(State.CANCELLED).amend(LATER, hold=None, extra_data={"note": 1}, **receipts)
+    assert change is not None
+    assert change.differing == AMENDABLE
 
 
 @pytest.mark.parametrize(("stored", "written"), [(1, True), (0, False), (1, 1.0), (True, 1)])

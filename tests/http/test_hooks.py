@@ -1,7 +1,7 @@
 """The merchant's hooks: their work commits together with the transaction's state, or not at all.
 
-The habits below are what people do in hooks, the documentation's example first. Each is tried in every move of a payment,
-with a `Session` and with an `AsyncSession`, on every database.
+The habits below are what people do in hooks, the documentation's example first. Each is tried in every move of a
+payment, with a `Session` and with an `AsyncSession`, on every database.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from paytechuz import Refused
-from tests.http.clients import EXAMPLE, HALF_DAY, NOON, PATIENCE, TIYIN, Answer, Client, Habit, Order
+from tests.http.clients import EXAMPLE, HALF_DAY, KEY, NOON, PATIENCE, TIYIN, Answer, Client, Habit, Order
 
 Open = Callable[..., Client]
 Steps = Generator[Any, Any, Any]
 
 
-class Broken(Exception):
+class Broken(Exception):  # noqa: N818 - named for what it stands for
     """The shop's own bug."""
 
 
@@ -335,7 +335,7 @@ def test_a_hook_that_swallows_every_error_is_never_a_silent_rollback(open_shop: 
 @pytest.mark.every_database(but="sqlite")  # whose one writer never meets a deadlock
 def test_a_deadlock_inside_a_hook_starts_the_call_over_even_where_the_hook_swallows_it(open_shop: Open) -> None:
     both_have_one = threading.Barrier(2)
-    tries = []
+    tries: list[str] = []
 
     def successfully_payment(self: Any, params: Any, transaction: Any) -> Steps:
         del params
@@ -501,13 +501,49 @@ def test_a_session_can_still_be_used_after_the_handler(open_shop: Open) -> None:
     assert seen == ["pending", "paid", "paid"]
 
 
+@pytest.mark.every_database(asynchronous=False)  # which needs no threads
+def test_a_session_that_waits_for_a_thread_keeps_no_connection_from_the_call_that_has_it(open_shop: Open) -> None:
+    """Two requests have used their sessions and wait; the one that runs needs one of the only two connections."""
+    waiting = threading.Semaphore(0)
+
+    def uses(db: Any) -> Steps:
+        if len(prepared) < 1:
+            prepared.append(db)  # the first comes with an unused session
+            return
+        (yield db.execute(select(Order))).all()
+        waiting.release()
+
+    def keys() -> str:
+        """Asked for by each call, in its thread and before it connects."""
+        if not calls:
+            calls.append(1)
+            running.set()
+            for _ in range(2):
+                assert waiting.acquire(timeout=PATIENCE)
+        return KEY
+
+    prepared: list[Any] = []
+    calls: list[int] = []
+    running = threading.Event()
+    shop = open_shop(prepare=uses, settings={"threads": 1, "payme_key": keys})
+    order = shop.database.order()
+
+    def later() -> Answer:
+        assert running.wait(PATIENCE)
+        return shop.check_perform(order)
+
+    with shop.database.only_connections(2):
+        answers = shop.at_once([lambda: shop.check_perform(order), later, later])
+    assert [answer.code for answer in answers] == [None] * 3
+
+
 # What hooks are given, and what they give
 
 
 def test_hooks_hear_of_moves_and_calls_once_each_and_replays_are_no_moves(open_shop: Open) -> None:
     shop = open_shop(habits=[silent(name) for name in ALL_HOOKS])
     order = shop.database.order()
-    calls = {
+    calls: dict[str, Callable[[], Answer]] = {
         "check": lambda: shop.check_perform(order),
         "create": lambda: shop.create("a", order, time=NOON),
         "perform": lambda: shop.perform("a"),
@@ -515,7 +551,7 @@ def test_hooks_hear_of_moves_and_calls_once_each_and_replays_are_no_moves(open_s
         "statement": lambda: shop.call("GetStatement", start=NOON, end=NOON),
         "cancel": lambda: shop.cancel("a"),
     }
-    heard = {}
+    heard: dict[tuple[str, str], list[str]] = {}
     for name, call in calls.items():
         for turn in ("first", "again"):
             shop.heard.clear()
@@ -566,7 +602,17 @@ def test_hooks_are_given_the_params_and_a_detached_transaction_and_the_shops_own
         account.status = "awaiting"
         yield self.db.commit()
         seen.update(created=transaction, account=account, params=params)
-        names = ("id", "gateway", "transaction_id", "account_id", "amount", "amount_tiyin", "state", "reason", "extra_data")
+        names = (
+            "id",
+            "gateway",
+            "transaction_id",
+            "account_id",
+            "amount",
+            "amount_tiyin",
+            "state",
+            "reason",
+            "extra_data",
+        )
         times = ("created_at", "updated_at", "performed_at", "cancelled_at")
         seen["after a commit"] = {name: getattr(transaction, name) for name in (*names, *times)}
 
@@ -593,18 +639,26 @@ def test_what_hooks_put_into_extra_data_is_saved_and_given_to_the_next(open_shop
         run.__name__ = name
         return run
 
-    names = ("transaction_created", "transaction_already_exists", "successfully_payment", "check_transaction", "cancelled_payment")
+    names = (
+        "transaction_created",
+        "transaction_already_exists",
+        "successfully_payment",
+        "check_transaction",
+        "cancelled_payment",
+    )
     shop = open_shop(habits=[note(name) for name in names])
     order = shop.database.order()
-    for call in (shop.create, shop.create):
-        call("a", order).ok()
+    for _ in range(2):
+        shop.create("a", order).ok()
     for call in (shop.perform, shop.perform, shop.check, shop.cancel, shop.cancel):
         call("a").ok()
     assert shop.database.payment("a")["extra_data"] == {"heard": list(names)}
 
 
 @pytest.mark.every_database
-@pytest.mark.parametrize("name", ["before_check_perform_transaction", "get_check_data", "check_transaction", "get_statement"])
+@pytest.mark.parametrize(
+    "name", ["before_check_perform_transaction", "get_check_data", "check_transaction", "get_statement"]
+)
 def test_what_the_hooks_of_a_reading_call_write_is_committed_and_payments_is_not(open_shop: Open, name: str) -> None:
     def run(self: Any, *_: Any) -> Steps:
         self.db.add(Order(amount=1, voucher=name))
@@ -657,7 +711,9 @@ def test_a_refusal_before_payment_is_answered_in_the_merchants_words(
 @pytest.mark.parametrize(
     ("move", "code"), [(CREATED, -31077), (PAID, -31008), (CANCELLED, -31007), (REFUNDED, -31007)], ids=str
 )
-def test_a_refusal_of_a_move_is_the_methods_own_error_and_nothing_is_saved(open_shop: Open, move: Move, code: int) -> None:
+def test_a_refusal_of_a_move_is_the_methods_own_error_and_nothing_is_saved(
+    open_shop: Open, move: Move, code: int
+) -> None:
     def refuses(self: Any, transaction: Any) -> Steps:
         yield from commits(self, transaction)
         raise Refused(TEXTS, code=-31077)
@@ -687,8 +743,8 @@ def test_after_commit_hears_once_of_what_is_already_committed(open_shop: Open) -
 
     shop = open_shop(habits=[*EXAMPLE, after_commit])
     order = shop.database.order()
-    for call in (shop.create, shop.create):
-        call("a", order).ok()
+    for _ in range(2):
+        shop.create("a", order).ok()
     for call in (shop.perform, shop.perform, shop.check, shop.cancel, shop.cancel):
         call("a").ok()
     late = shop.database.order()
@@ -751,7 +807,10 @@ def test_a_refunded_order_may_be_reopened(open_shop: Open) -> None:
 
 @pytest.mark.every_database
 def test_a_payment_may_be_split_among_receivers(open_shop: Open) -> None:
-    shares = [{"id": "5305e3bab097f420a62ced0b", "amount": 200_000}, {"id": "4215e6bab097f420a62ced01", "amount": 300_000}]
+    shares = [
+        {"id": "5305e3bab097f420a62ced0b", "amount": 200_000},
+        {"id": "4215e6bab097f420a62ced01", "amount": 300_000},
+    ]
     shop = open_shop(habits=[silent("get_receivers", shares)])
     order = shop.database.order()
     first = shop.create("a", order)
@@ -788,7 +847,7 @@ def test_a_hook_that_waits_delays_no_other_call(open_shop: Open) -> None:
         answered.set()
         return answer
 
-    answers = shop.at_once([quick, *((lambda name=f"slow-{number}": shop.check(name)) for number in range(9))])  # type: ignore[misc]
+    answers = shop.at_once([quick, *((lambda name=f"slow-{number}": shop.check(name)) for number in range(9))])
     assert [answer.code for answer in answers] == [None] * 10
 
 

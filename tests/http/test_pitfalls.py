@@ -1,7 +1,7 @@
 """What goes wrong in published integrations, item by item: ours must have none of it.
 
-Where another test is about just that, it is called here, so that every item is found under its number. The items that are
-not here are Click's.
+Where another test is about just that, it is called here, so that every item is found under its number. The items that
+are not here are Click's.
 """
 
 import subprocess
@@ -18,7 +18,19 @@ from sqlalchemy import Select, inspect, text
 from paytechuz import checkout_link, som_to_tiyin
 from tests.http import test_bad_input, test_drivers, test_hooks, test_payme_conformance
 from tests.http.clients import (
-    EXAMPLE, HALF_DAY, KEY, MODELS, NOON, PAYMENTS, TIYIN, Answer, Client, Database, Model, Order, basic,
+    EXAMPLE,
+    HALF_DAY,
+    KEY,
+    MODELS,
+    NOON,
+    PAYMENTS,
+    TIYIN,
+    Answer,
+    Client,
+    Database,
+    Model,
+    Order,
+    basic,
 )  # fmt: skip
 from tests.http.test_sql_budget import shops_engine, watched
 
@@ -27,7 +39,9 @@ Open = Callable[..., Client]
 # Money
 
 
-def test_pitfall_01_a_stale_transaction_is_not_performed_and_an_abandoned_one_does_not_hold_its_order(shop: Client) -> None:
+def test_pitfall_01_a_stale_transaction_is_not_performed_and_an_abandoned_one_does_not_hold_its_order(
+    shop: Client,
+) -> None:
     order = shop.database.order()
     shop.create("abandoned", order).ok()
     shop.clock.advance(HALF_DAY + 1)
@@ -59,7 +73,11 @@ def test_pitfall_05_of_parallel_creates_one_wins_the_order(shop: Client) -> None
 def test_pitfall_06_parallel_identical_creates_make_one_row_that_later_calls_find(shop: Client) -> None:
     order = shop.database.order()
     shop.at_once([lambda: shop.create("a", order)] * 20)
-    assert [shop.check("a").result["state"], shop.perform("a").result["state"], shop.cancel("a").result["state"]] == [1, 2, -2]
+    assert [shop.check("a").result["state"], shop.perform("a").result["state"], shop.cancel("a").result["state"]] == [
+        1,
+        2,
+        -2,
+    ]
 
 
 def test_pitfall_07_the_paid_hook_runs_once_however_often_perform_comes(shop: Client) -> None:
@@ -120,7 +138,9 @@ def in_tashkent(database: Database) -> Iterator[None]:
 
 
 @pytest.mark.every_database
-def test_pitfall_13_times_are_right_where_clocks_are_not_set_to_utc(shop: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pitfall_13_times_are_right_where_clocks_are_not_set_to_utc(
+    shop: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "Asia/Tashkent")
         time.tzset()
@@ -134,7 +154,10 @@ def test_pitfall_13_times_are_right_where_clocks_are_not_set_to_utc(shop: Client
     time.tzset()
     shop.database.forget_connections()
     stored = shop.database.payment("a")["performed_at"]
-    assert (stored.isoformat(), shop.check("a").result["perform_time"]) == ("2023-11-15T12:00:00.123000+00:00", NOON + 123)
+    assert (stored.isoformat(), shop.check("a").result["perform_time"]) == (
+        "2023-11-15T12:00:00.123000+00:00",
+        NOON + 123,
+    )
     with shop.database.engine.connect() as connection:
         seen = connection.execute(text("SELECT CAST(performed_at AS CHAR(30)) FROM payments")).scalar_one()
     assert "2023-11-15 12:00:00.123" in seen, "what other programs read is UTC, too"
@@ -221,7 +244,10 @@ def test_pitfall_21_every_answer_is_http_200_in_json(shop: Client) -> None:
     for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS"):
         assert shop.send(b"", method=method).code == -32300
     assert shop.send(b"", {}).code == -32504
-    assert shop.send(b"a=1&b=2", {"Authorization": basic(KEY), "Content-Type": "application/x-www-form-urlencoded"}).code == -32700
+    assert (
+        shop.send(b"a=1&b=2", {"Authorization": basic(KEY), "Content-Type": "application/x-www-form-urlencoded"}).code
+        == -32700
+    )
     assert shop.send(b"x" * 10**6).code == -32600
 
 
@@ -234,7 +260,9 @@ def test_pitfall_23_an_account_that_cannot_be_is_an_account_error(open_shop: Ope
     test_bad_input.test_check_perform_knows_no_other_spelling_either_nor_does_a_top_up(open_shop, model)
 
 
-def test_pitfall_24_ids_come_back_and_errors_speak_three_languages_without_a_word_of_what_failed(open_shop: Open) -> None:
+def test_pitfall_24_ids_come_back_and_errors_speak_three_languages_without_a_word_of_what_failed(
+    open_shop: Open,
+) -> None:
     test_payme_conformance.test_t46_every_error_speaks_three_languages(open_shop)
     test_bad_input.test_a_hooks_error_is_not_told_to_the_caller(open_shop)
 

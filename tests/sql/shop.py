@@ -5,14 +5,11 @@ Its hooks are written as the documentation's example writes them: they mark the 
 """
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
-from threading import Barrier, Thread
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Engine, Numeric, String, insert, select
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy import BigInteger, Engine, Numeric, String, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from paytechuz_core.sql import AsyncSqlHandler, PaymentTransaction, PaymeSettings, SqlHandler, run_migrations
@@ -68,6 +65,10 @@ class ShopPayme(PaymeSettings, SqlHandler):
         order.status = status
         self.db.add(Effect(status, transaction))
         self.db.commit()
+
+
+class Silent(PaymeSettings, SqlHandler):
+    """A handler without hooks."""
 
 
 class AsyncShopPayme(PaymeSettings, AsyncSqlHandler):
