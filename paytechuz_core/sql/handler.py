@@ -111,8 +111,13 @@ class SqlHandler(Handler):
             savepoint=overrides(self, "is_payable") or type(self).find_account is not SqlHandler.find_account
         )
         found = self.find_account(fields)
-        account = None if found is None else self.accounts.account(found, payable=bool(self.is_payable(found)))
+        payable = found is not None and bool(self.is_payable(found))
+        # Settled before it is read: reading what a hook's rollback expired begins anew, and would hide the rollback.
         self.unit.settle()
+        account = None
+        if found is not None:
+            account = self.accounts.account(found, payable=payable)
+            self.unit.settle()
         return account
 
 
@@ -163,12 +168,12 @@ class AsyncSqlHandler(Handler):
         own = overrides(self, "is_payable") or type(self).find_account is not AsyncSqlHandler.find_account
         self.unit.enter(savepoint=own)
         found = await self.find_account(fields)
-        if found is None:
-            account = None
-        else:
-            payable = bool(await awaited(self.is_payable(found)))
-            account = await in_greenlet(self.db, partial(self.accounts.account, found, payable=payable))
+        payable = found is not None and bool(await awaited(self.is_payable(found)))
         await in_greenlet(self.db, self.unit.settle)
+        account = None
+        if found is not None:
+            account = await in_greenlet(self.db, partial(self.accounts.account, found, payable=payable))
+            await in_greenlet(self.db, self.unit.settle)
         return account
 
 

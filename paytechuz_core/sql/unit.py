@@ -260,7 +260,8 @@ def check_transactions(connection: Connection) -> None:
 def bind_of(session: Session, model: type) -> Engine | Connection:
     """Say where a session finds `model`."""
     try:
-        return session.get_bind(model)
+        # The mapper, as SQLAlchemy's own statements give it: a merchant's `get_bind` may know nothing else.
+        return session.get_bind(inspect(model))
     except UnboundExecutionError as error:
         message = (
             "the session given to the webhook handler has no engine for the account_model: make it with "
@@ -313,7 +314,10 @@ def is_conflict(error: BaseException) -> bool:
 
 def translate(unit: Unit, error: Exception) -> Exception:
     """Give what the engine should see instead of `error`: start over, a fix for the merchant, or the error itself."""
-    if unit.conflicted or (isinstance(error, DBAPIError) and error.orig is not None and is_conflict(error.orig)):
+    lost = isinstance(error, DBAPIError) and (
+        error.connection_invalidated or (error.orig is not None and is_conflict(error.orig))
+    )
+    if unit.conflicted or lost:
         return Conflict(str(error))
     if isinstance(error, (OperationalError, ProgrammingError)):
         with suppress(DBAPIError), unit.bind.engine.connect() as connection:

@@ -72,6 +72,11 @@ def test_a_text_is_a_key_as_long_as_its_column_holds_it(text: str, limit: int) -
     assert parse_key(str, text, limit) == (text if len(text) <= min(limit, 255) else None)
 
 
+def test_no_text_key_is_longer_than_the_column_that_stores_it() -> None:
+    assert parse_key(str, "x" * 255, 4000) == "x" * 255
+    assert parse_key(str, "x" * 256, 4000) is None
+
+
 def test_a_text_key_may_look_like_a_number_and_stays_a_text() -> None:
     assert parse_key(str, 7, 10) == "7"
     assert parse_key(str, "007", 10) == "007"

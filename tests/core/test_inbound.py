@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paytechuz_core import Inbound
-from paytechuz_core.inbound import basic_credentials, decode_json
+from paytechuz_core.inbound import BODY_LIMIT, basic_credentials, decode_json
 from tests.core.strategies import JSON
 
 # JSON
@@ -178,3 +178,4 @@ def test_an_encoded_body_is_never_read(headers: dict[str, str], *, readable: boo
 
 def test_a_body_over_the_limit_is_not_there() -> None:
     assert Inbound("POST", {}, None).readable is None
+    assert BODY_LIMIT == 65_536

@@ -1,5 +1,6 @@
 """The life of a transaction: what may be written, and what can never be."""
 
+import json
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -24,7 +25,7 @@ from paytechuz_core.transaction import (
     datetime_to_millis,
     millis_to_datetime,
 )
-from tests.core.strategies import REASONS, STEPS, STORED_STATES, born, lived, lives, transactions
+from tests.core.strategies import JSON, REASONS, STEPS, STORED_STATES, born, lived, lives, transactions
 from tests.core.wire import NOW, ORDER, WALLET
 
 LATER: Final = NOW + 10 * HALF_DAY
@@ -318,6 +319,12 @@ def test_a_hold_that_was_given_up_is_never_taken_back(state: State) -> None:
 def test_amending_nothing_writes_nothing(transaction: Transaction) -> None:
     same = {name: getattr(transaction, name) for name in ("extra_data", "hold", "fiscal_perform", "fiscal_cancel")}
     assert transaction.amend(LATER, **same) is None
+
+
+@given(JSON)
+def test_data_that_reads_the_same_is_not_written_again(value: Any) -> None:
+    transaction = replace(born(), extra_data={"note": value})
+    assert transaction.amend(LATER, extra_data=json.loads(json.dumps({"note": value}))) is None
 
 
 @given(transactions(), st.integers(10, 19), STEPS)

@@ -43,17 +43,10 @@ def test_the_store_keeps_the_laws(folder: Path) -> None:
     assert f"{count} passed" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("law", "breach"),
-    [
-        ("    hold TEXT UNIQUE,", "    hold TEXT,"),
-        (' WHERE id = ? AND version = ?"', ' WHERE id = ? AND ? > 0"'),
-    ],
-)
-def test_a_store_that_breaks_a_law_is_found_out(folder: Path, law: str, breach: str) -> None:
-    store = folder / "store.py"
+def test_a_store_that_breaks_a_law_is_found_out(folder: Path) -> None:
+    store, law = folder / "store.py", "    hold TEXT UNIQUE,"
     assert law in store.read_text()
-    store.write_text(store.read_text().replace(law, breach))
+    store.write_text(store.read_text().replace(law, "    hold TEXT,"))
     assert re.search(r"[1-9]\d* failed", laws(folder, "-x").stdout)
 
 

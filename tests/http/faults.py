@@ -12,9 +12,7 @@ BREAK: Final = {
         "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no disk'; END $$",
         "CREATE TRIGGER broken BEFORE UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION broken()",
     ),
-    "mysql": (
-        "CREATE TRIGGER broken BEFORE UPDATE ON payments FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='no disk'",
-    ),
+    "mysql": ("CREATE TRIGGER broken BEFORE UPDATE ON payments FOR EACH ROW SIGNAL SQLSTATE '45000'",),
 }
 MEND: Final = {
     "sqlite": ("DROP TRIGGER broken",),

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from paytechuz import Refused
+from paytechuz import Refused, Transaction
 from tests.http.clients import EXAMPLE, HALF_DAY, KEY, NOON, PATIENCE, TIYIN, Answer, Client, Habit, Order
 
 Open = Callable[..., Client]
@@ -91,6 +91,21 @@ def works_in_a_savepoint_of_its_own(self: Any, transaction: Any) -> Steps:
     yield savepoint.commit()
 
 
+def begins_and_commits_by_itself(self: Any, transaction: Any) -> Steps:
+    begun = self.db.begin()
+    if hasattr(begun, "__await__"):
+        begun = yield begun
+    yield from works(self, transaction)
+    yield begun.commit()
+
+
+def leaves_a_savepoint_open(self: Any, transaction: Any) -> Steps:
+    savepoint = self.db.begin_nested()
+    if hasattr(savepoint, "__await__"):
+        yield savepoint
+    yield from works(self, transaction)
+
+
 GOOD = (
     commits,
     commits_each_step,
@@ -99,6 +114,8 @@ GOOD = (
     rolls_back_then_commits,
     handles_a_failed_statement_in_a_savepoint,
     works_in_a_savepoint_of_its_own,
+    begins_and_commits_by_itself,
+    leaves_a_savepoint_open,
 )
 
 # What hooks do: habits whose work is lost
@@ -203,12 +220,38 @@ def commits_then_closes_the_session(self: Any, transaction: Any) -> Steps:
     yield self.db.close()
 
 
+def rolls_back_behind_the_sessions_back(self: Any, transaction: Any) -> Steps:
+    yield from only_flushes(self, transaction)
+    with suppress(DBAPIError):
+        yield self.db.execute(text("ROLLBACK"))
+
+
+def loses_its_connection(self: Any, transaction: Any) -> Steps:
+    yield from only_flushes(self, transaction)
+    yield self.db.invalidate()
+
+
+def forgets_its_objects(self: Any, transaction: Any) -> Steps:
+    yield from only_flushes(self, transaction)
+    self.db.expunge_all()
+
+
 DISPUTED = (
     swallows_a_failed_statement,
     swallows_a_failed_statement_first,
     commits_then_rolls_back,
     commits_then_closes_the_session,
+    rolls_back_behind_the_sessions_back,
+    loses_its_connection,
+    forgets_its_objects,
 )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a habit is given where there is no transaction yet."""
+
+    account_id: int
 
 
 @dataclass(frozen=True)
@@ -248,10 +291,11 @@ def hook(name: str, habit: Callable[[Any, Any], Any], *, times: int = 1000) -> H
     """Make a hook of a habit; after that many calls it only commits, as a shop whose bug is mended."""
     calls = []
 
-    def run(self: Any, params: Any, transaction: Any, account: Any = None) -> Steps:
-        del params, account
-        calls.append(transaction)
-        yield from (habit if len(calls) <= times else commits)(self, transaction)
+    def run(self: Any, *arguments: Any) -> Steps:
+        calls.append(arguments)
+        found = [each for each in arguments if isinstance(each, Transaction)]
+        yield from (habit if len(calls) <= times else commits)(self, found[0] if found else Asked(arguments[-1].id))
+        return True  # for those that are asked
 
     run.__name__ = name
     return run
@@ -291,6 +335,28 @@ def test_a_hook_whose_work_is_lost_leaves_nothing_and_the_repetition_can_succeed
     assert make(shop, move.call, order).result["state"] == move.state
     found = shop.database.find(order)
     assert (shop.database.states(), found.status, found.paid) == ({"a": move.state}, "touched", 1)
+
+
+ASKS = (
+    Move("is_payable", (), "create", 1),
+    Move("before_check_perform_transaction", (), "create", 1),
+    Move("can_reverse", ("create", "perform"), "cancel", -2),
+)
+"""Not moves, but asked while one is decided: what is done then is saved with it, too."""
+
+
+@pytest.mark.every_database
+@pytest.mark.parametrize("move", ASKS, ids=str)
+@pytest.mark.parametrize("habit", [commits, leaves_its_changes_uncommitted, rolls_back_then_commits])
+def test_what_a_hook_does_that_is_asked_is_committed_with_the_state(open_shop: Open, move: Move, habit: Habit) -> None:
+    test_what_a_hook_does_is_committed_with_the_state(open_shop, move, habit)
+
+
+@pytest.mark.every_database
+@pytest.mark.parametrize("move", ASKS, ids=str)
+@pytest.mark.parametrize("habit", [commits_then_raises, rolls_back, closes_the_session, swallows_a_failed_commit])
+def test_a_hook_that_is_asked_and_whose_work_is_lost_leaves_nothing(open_shop: Open, move: Move, habit: Habit) -> None:
+    test_a_hook_whose_work_is_lost_leaves_nothing_and_the_repetition_can_succeed(open_shop, move, habit)
 
 
 @pytest.mark.every_database
@@ -359,10 +425,11 @@ def test_a_deadlock_inside_a_hook_starts_the_call_over_even_where_the_hook_swall
 
 
 @pytest.mark.every_database
-def test_a_hook_that_stops_the_worker_leaves_nothing(open_shop: Open) -> None:
+@pytest.mark.parametrize("gone", [Gone, asyncio.CancelledError])
+def test_a_hook_that_stops_the_worker_leaves_nothing(open_shop: Open, gone: type[BaseException]) -> None:
     def stops(self: Any, transaction: Any) -> Steps:
         yield from commits(self, transaction)
-        raise Gone
+        raise gone
 
     shop = open_shop(habits=[hook("successfully_payment", stops, times=1)])
     order = PAID.prepare(shop)
@@ -371,10 +438,10 @@ def test_a_hook_that_stops_the_worker_leaves_nothing(open_shop: Open) -> None:
     async def perform() -> httpx.Response | BaseException:
         try:
             return await shop.asend(b'{"method": "PerformTransaction", "params": {"id": "a"}}')
-        except Gone as gone:  # let through, it would stop this test's own event loop
-            return gone
+        except gone as stopped:  # let through, it would stop this test's own event loop
+            return stopped
 
-    assert isinstance(shop.database.portal.call(perform), Gone)
+    assert isinstance(shop.database.portal.call(perform), gone)
     assert stored(shop) == before
     assert shop.perform("a").result["state"] == 2
     assert shop.database.find(order).paid == 1
@@ -771,6 +838,24 @@ def test_an_error_in_after_commit_is_only_logged(open_shop: Open, caplog: pytest
     assert shop.database.find(order).paid == 1
     failures = [record for record in caplog.records if record.name == "paytechuz" and record.levelno >= logging.ERROR]
     assert [record.exc_info and record.exc_info[0] for record in failures] == [Broken, Broken]
+
+
+@pytest.mark.every_database
+def test_after_commit_may_use_the_session_and_commits_for_itself(open_shop: Open) -> None:
+    def after_commit(self: Any, event: str, params: Any, transaction: Any) -> Steps:
+        del params
+        order = yield self.db.get(Order, transaction.account_id)
+        order.status = f"told of {transaction.state}"
+        yield self.db.commit()
+        if event == "successfully_payment":
+            raise Broken
+
+    shop = open_shop(habits=[*EXAMPLE, after_commit])
+    order = shop.database.order()
+    shop.pay("a", order)
+    assert (shop.database.states(), shop.database.find(order).status) == ({"a": 2}, "told of 2")
+    shop.cancel("a").ok()
+    assert shop.database.find(order).status == "told of -2"
 
 
 def test_after_commit_hears_nothing_of_what_failed(open_shop: Open) -> None:

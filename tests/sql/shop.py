@@ -5,14 +5,24 @@ Its hooks are written as the documentation's example writes them: they mark the 
 """
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Engine, Numeric, String, select
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from paytechuz_core.sql import AsyncSqlHandler, PaymentTransaction, PaymeSettings, SqlHandler, run_migrations
+from paytechuz_core.sql import (
+    AsyncSqlHandler,
+    PaymentTransaction,
+    PaymeSettings,
+    SqlHandler,
+    arun_migrations,
+    run_migrations,
+)
 from paytechuz_core.sql.model import table_of
 from tests.core.wire import KEY, NOW, Params, Wire, encoded, error_in, post, result_in
 
@@ -153,3 +163,16 @@ class Shop:
         with self.engine.connect() as connection:
             rows = connection.execute(select(Effect.kind, Effect.transaction_id).order_by(Effect.id))
             return [(row.kind, row.transaction_id) for row in rows]
+
+
+@asynccontextmanager
+async def async_shop(url: str, **settings: Any) -> AsyncIterator[AsyncEngine]:
+    """A shop that has just opened, for an `AsyncSession`."""
+    engine = create_async_engine(url, **settings)
+    await arun_migrations(engine)
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
