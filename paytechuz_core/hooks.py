@@ -119,7 +119,10 @@ class Drafts:
         return known
 
     def reopen(self, gateway: str, transaction_id: str) -> None:
-        """Give up a refunded order's hold when the call is saved."""
+        """Give up a refunded order's hold when the call is saved; only of a transaction that this call is about."""
+        if (gateway, transaction_id) not in self._latest:
+            message = f"a hook may reopen the transaction it was given, not {transaction_id}"
+            raise ValueError(message)
         self._reopened.add((gateway, transaction_id))
 
     def changes(self, now: Millis) -> Iterator[Change]:

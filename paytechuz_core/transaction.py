@@ -24,6 +24,7 @@ saved. Times are milliseconds since 1970 in UTC; money is tiyin.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -173,6 +174,10 @@ class Transaction:
             return None
         return self._write(self._stamp(now), **values)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Transaction:
+        # Only these can be written into; a copy of all the rest takes longer than to decide a call.
+        return replace(self, **{name: deepcopy(getattr(self, name), memo) for name in OBJECTS})
+
     def _stamp(self, now: Millis) -> Millis:
         # A clock that jumps back must not make a payment end before it began.
         return max(now, self.update_time)
@@ -193,6 +198,9 @@ BIRTHMARKS: Final = (
     "id",
 )
 """What a transaction is born with and never changes."""
+
+OBJECTS: Final = ("account", "receivers", "fiscal_perform", "fiscal_cancel", "extra_data")
+"""The fields that hold JSON objects."""
 
 AMENDABLE: Final = frozenset({"extra_data", "hold", "fiscal_perform", "fiscal_cancel", "update_time", "version"})
 """What may be written while the state stays."""

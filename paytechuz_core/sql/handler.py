@@ -6,12 +6,11 @@ awaited. Which provider they serve is their gateway's affair; the constructors a
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Table
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
@@ -24,7 +23,7 @@ from paytechuz_core.sql.accounts import Accounts
 from paytechuz_core.sql.model import PaymentMixin
 from paytechuz_core.sql.repository import AsyncSqlRepository, SqlRepository
 from paytechuz_core.sql.statements import statements_for
-from paytechuz_core.sql.unit import Unit, async_unit_of_work, in_greenlet, let_go, unit_of_work
+from paytechuz_core.sql.unit import Unit, async_unit_of_work, give_back, in_greenlet, unit_of_work
 from paytechuz_core.transaction import Account, Change, Fields, Millis, Transaction
 
 
@@ -71,8 +70,7 @@ class SqlHandler(Handler):
 
     def release(self) -> None:
         """Give back the connection of a session that was used before; what may not be lost is refused by `respond`."""
-        with suppress(ConfigurationError, DBAPIError):
-            let_go(self.db)
+        give_back(self.db)
 
     @contextmanager
     def begin(self) -> Iterator[SqlRepository]:
@@ -86,9 +84,9 @@ class SqlHandler(Handler):
     def fire(self, event: Event, drafts: Drafts) -> Any:
         """Call a hook, and settle what it did to the database."""
         if not self._inside(event, drafts):
-            return call_hook(self, event, drafts)
+            return plain(call_hook(self, event, drafts))
         self.unit.enter(savepoint=True)
-        answer = call_hook(self, event, drafts)
+        answer = plain(call_hook(self, event, drafts))
         self.unit.settle()
         return answer
 
@@ -98,11 +96,12 @@ class SqlHandler(Handler):
 
     def reopen(self, transaction: Transaction | PaymentMixin) -> None:
         """Let a refunded order be paid again. In a hook it is saved with the call, elsewhere at once."""
+        named = transaction.gateway, transaction.transaction_id
         if self._drafts is not None:
-            self._drafts.reopen(transaction.gateway, transaction.transaction_id)
+            self._drafts.reopen(*named)
             return
         with self.begin() as repository:
-            found = repository.find_transactions(transaction.gateway, transaction.transaction_id, None, for_update=True)
+            found = repository.find_transactions(*named, None, for_update=True)
             for change in reopened(found, self.clock()):
                 repository.save(change)
 
@@ -110,8 +109,8 @@ class SqlHandler(Handler):
         self.unit.enter(
             savepoint=overrides(self, "is_payable") or type(self).find_account is not SqlHandler.find_account
         )
-        found = self.find_account(fields)
-        payable = found is not None and bool(self.is_payable(found))
+        found = plain(self.find_account(fields))
+        payable = found is not None and bool(plain(self.is_payable(found)))
         # Settled before it is read: reading what a hook's rollback expired begins anew, and would hide the rollback.
         self.unit.settle()
         account = None
@@ -154,13 +153,12 @@ class AsyncSqlHandler(Handler):
 
     async def reopen(self, transaction: Transaction | PaymentMixin) -> None:
         """Let a refunded order be paid again. In a hook it is saved with the call, elsewhere at once."""
+        named = transaction.gateway, transaction.transaction_id
         if self._drafts is not None:
-            self._drafts.reopen(transaction.gateway, transaction.transaction_id)
+            self._drafts.reopen(*named)
             return
         async with self.begin() as repository:
-            found = await repository.find_transactions(
-                transaction.gateway, transaction.transaction_id, None, for_update=True
-            )
+            found = await repository.find_transactions(*named, None, for_update=True)
             for change in reopened(found, self.clock()):
                 await repository.save(change)
 
@@ -180,6 +178,16 @@ class AsyncSqlHandler(Handler):
 def reopened(found: Sequence[Transaction], now: Millis) -> list[Change]:
     """Release the holds of refunded orders."""
     return [transaction.reopen(now) for transaction in found if transaction.hold is not None]
+
+
+def plain(answer: Any) -> Any:
+    """Refuse what nobody would await: a hook that is `async def` under a decorator would silently never run."""
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        message = "a hook of a handler with a Session is async: make it a plain def, or use the Async… handler"
+        raise ConfigurationError(message)
+    return answer
 
 
 async def awaited(answer: Any) -> Any:

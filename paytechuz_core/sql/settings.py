@@ -20,7 +20,7 @@ from paytechuz_core.money import Tiyin, som_to_tiyin
 from paytechuz_core.payme import Payme
 from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.sql.accounts import Accounts, accounts_of
-from paytechuz_core.sql.handler import AsyncSqlHandler
+from paytechuz_core.sql.handler import AsyncSqlHandler, SqlHandler
 from paytechuz_core.sql.model import PaymentMixin, PaymentTransaction, table_of
 
 Keys: TypeAlias = str | Sequence[str] | Callable[[], str | Sequence[str]]
@@ -76,10 +76,11 @@ class PaymeSettings:
             raise ConfigurationError(message)
         self.accounts = accounts_of(
             account_model, several(account_field), several(account_column) if account_column else None, amount_field,
-            one_time_payment, account_key_type,
+            one_time_payment, account_key_type, finds_otherwise(handler),
         )  # fmt: skip
         self.gateway = payme_of(
-            handler, self.accounts, payme_id, payme_key if callable(payme_key) else several(payme_key), login,
+            handler, self.accounts, several(account_field), payme_id,
+            payme_key if callable(payme_key) else several(payme_key), login,
             minimum, maximum, held_code, frozen(messages or {}),
         )  # fmt: skip
 
@@ -88,6 +89,7 @@ class PaymeSettings:
 def payme_of(
     handler: type[Any],
     accounts: Accounts,
+    fields: tuple[str, ...],
     payme_id: str,
     keys: tuple[Any, ...] | Callable[[], str | Sequence[str]],
     login: str,
@@ -106,6 +108,9 @@ def payme_of(
             "(is its variable set?)"
         )
         raise ConfigurationError(message)
+    if inspect.iscoroutinefunction(keys):
+        message = "payme_key is an async function: give a plain one that reads the keys from memory"
+        raise ConfigurationError(message)
     if not issubclass(handler, AsyncSqlHandler):
         for name in ("find_account", "is_payable", *Hook):
             if inspect.iscoroutinefunction(getattr(handler, name)):
@@ -118,7 +123,7 @@ def payme_of(
     return Payme(
         keys=lambda: several(keys() if callable(keys) else keys),
         login=login,
-        fields=tuple(accounts.columns),
+        fields=fields,
         hold_for=accounts.hold_for,
         minimum=least,
         maximum=most,
@@ -126,6 +131,12 @@ def payme_of(
         changes_password=handler.change_password is not Hooks.change_password,
         messages={code: dict(texts) for code, texts in messages},
     )
+
+
+def finds_otherwise(handler: type[Any]) -> bool:
+    """Tell whether the merchant finds the account."""
+    found = handler.find_account
+    return found not in (SqlHandler.find_account, AsyncSqlHandler.find_account)
 
 
 def own_session(db: Any, *, asynchronous: bool) -> Any:

@@ -96,3 +96,10 @@ def test_a_key_stored_as_text_comes_back_in_its_own_type(key: Key) -> None:
     restored = restore_key(type(key), str(key))
     assert restored == key
     assert type(restored) is type(key)
+
+
+@pytest.mark.parametrize("text", ["", "an-order", "007", " 7", "+7", "1_000", "\uff17", "1.5", "{7}"], ids=ascii)
+@pytest.mark.parametrize("kind", [int, UUID])
+def test_a_text_that_is_no_key_of_this_handler_stays_a_text(kind: type, text: str) -> None:
+    """It is another handler's account, whose transactions stand in the same statement: `007` is not its 7."""
+    assert restore_key(kind, text) == text

@@ -3,8 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
@@ -42,7 +41,7 @@ from sqlalchemy.pool import StaticPool
 from paytechuz_core import ConfigurationError
 from paytechuz_core.sql import PaymentMixin, PaymentTransaction, arun_migrations, run_migrations
 from tests.core.wire import cancel, create, perform
-from tests.sql.shop import PAYMENTS, Shop, Silent
+from tests.sql.shop import PAYMENTS, Shop, Silent, begin_with
 from tests.sql.shop import Base as ShopBase
 
 VERSIONS: Final = "SELECT version_num FROM paytechuz_version"
@@ -135,54 +134,53 @@ def test_the_database_itself_refuses_an_amount_of_nothing(engine: Engine) -> Non
 
 # At once
 
-PROCESS: Final = """
+SIX_PROCESSES: Final = """
+    import os
     import sys
+    import traceback
+
     from sqlalchemy import create_engine
     from paytechuz_core.sql import run_migrations
 
-    print("ready", flush=True)
-    for line in sys.stdin:
-        engine = create_engine(line.strip())
+    def migrate(url, gate):
         try:
+            os.read(gate, 1)
+            engine = create_engine(url)
             run_migrations(engine)
-        except BaseException as error:
-            print(repr(error), flush=True)
-        else:
-            print("done", flush=True)
-        engine.dispose()
+            engine.dispose()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+
+    for line in sys.stdin:
+        gate, release = os.pipe()
+        children = [os.fork() or migrate(line.strip(), gate) for _ in range(6)]
+        os.write(release, b"......")
+        print(*(os.waitpid(child, 0)[1] for child in children), flush=True)
 """
 
 
 @pytest.fixture(scope="module")
-def processes() -> Iterator[list["subprocess.Popen[str]"]]:
-    """Six processes that migrate what they are told to."""
-    with ExitStack() as stack:
-        started = [
-            stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-c", dedent(PROCESS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-                )
-            )
-            for _ in range(6)
-        ]
-        assert [said(process) for process in started] == ["ready"] * 6
-        yield started
-        for process in started:
-            process.communicate()
-        assert [process.returncode for process in started] == [0] * 6
+def six_processes() -> Iterator[Callable[[Engine], str]]:
+    """Lets six processes migrate one database, released together, and gives how each ended."""
+    command = [sys.executable, "-c", dedent(SIX_PROCESSES)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+
+        def migrate(engine: Engine) -> str:
+            assert parent.stdin is not None
+            assert parent.stdout is not None
+            print(engine.url.render_as_string(hide_password=False), file=parent.stdin, flush=True)
+            return parent.stdout.readline().strip()
+
+        yield migrate
+        parent.communicate()
+    assert parent.returncode == 0
 
 
-def said(process: "subprocess.Popen[str]") -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def test_six_processes_at_once_make_one_table(sync_engine: Engine, processes: list["subprocess.Popen[str]"]) -> None:
+def test_six_processes_at_once_make_one_table(sync_engine: Engine, six_processes: Callable[[Engine], str]) -> None:
     for _ in range(2):
-        for process in processes:
-            assert process.stdin is not None
-            print(sync_engine.url.render_as_string(hide_password=False), file=process.stdin, flush=True)
-        assert [said(process) for process in processes] == ["done"] * 6
+        assert six_processes(sync_engine) == "0 0 0 0 0 0"
         assert tables(sync_engine) == {"payments", "paytechuz_version"}
         assert versions(sync_engine) == ["paytechuz_0001"]
     with sync_engine.connect() as connection:
@@ -208,6 +206,18 @@ def test_an_async_engine_is_sent_to_the_awaited_twin(tmp_path: Path) -> None:
     engine: Any = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'a.db'}")
     with pytest.raises(ConfigurationError, match="await arun_migrations"):
         run_migrations(engine)
+
+
+@pytest.mark.parametrize("statement", ["BEGIN", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+def test_an_engine_that_begins_sqlites_database_transactions_by_an_event_makes_the_same(
+    tmp_path: Path, statement: str
+) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'shop.db'}")
+    begin_with(engine, statement)
+    for _ in range(2):
+        run_migrations(engine)
+    assert tables(engine) == {"payments", "paytechuz_version"}
+    engine.dispose()
 
 
 # What is already there
