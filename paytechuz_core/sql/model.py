@@ -119,6 +119,7 @@ class PaymentMixin:
     performed_at: Mapped[datetime | None] = mapped_column(UtcTime)
     cancelled_at: Mapped[datetime | None] = mapped_column(UtcTime)
     provider_time: Mapped[int | None] = mapped_column(BigInteger)
+    lifetime: Mapped[int] = mapped_column(BigInteger)
     hold: Mapped[str | None] = mapped_column(ExactText(400))
     receivers: Mapped[list[dict[str, Any]] | None] = mapped_column(json_type())
     fiscal_perform: Mapped[dict[str, Any] | None] = mapped_column(json_type())

@@ -45,6 +45,7 @@ OTHER_VALUES: Final[dict[str, Any]] = {
     "account": {"order_id": "43"},
     "state": State.CREATED,
     "create_time": NOW - 1,
+    "lifetime": 1,
     "update_time": LATER,
     "provider_time": NOW - 1,
     "perform_time": NOW + 5,
@@ -242,10 +243,10 @@ def test_every_write_is_counted(life: list[Change]) -> None:
 
 @given(st.integers(-(10**9), 10**9), st.integers(0, 10**9))
 def test_it_lives_for_its_limit_to_the_millisecond_by_the_earlier_clock(skew: Millis, limit: Millis) -> None:
-    transaction = born(at=NOW, time=NOW + skew)
+    transaction = replace(born(at=NOW, time=NOW + skew), lifetime=limit)
     earlier = min(NOW, NOW + skew)
-    assert not transaction.expired(earlier + limit, limit)
-    assert transaction.expired(earlier + limit + 1, limit)
+    assert not transaction.expired(earlier + limit)
+    assert transaction.expired(earlier + limit + 1)
 
 
 def test_the_limit_is_twelve_hours() -> None:

@@ -39,7 +39,7 @@ def row(number: int) -> Params:
     moment, paid = NOW + number * 1000, number % 3 > 0
     return {
         "gateway": "payme", "transaction_id": f"{number:024}", "account_id": str(number), "amount_tiyin": AMOUNT,
-        "account": {}, "extra_data": {}, "provider_time": moment, "version": 2,
+        "account": {}, "extra_data": {}, "provider_time": moment, "lifetime": 1, "version": 2,
         "state": PaymentTransaction.SUCCESSFULLY if paid else PaymentTransaction.CANCELLED_DURING_INIT,
         "hold": f"orders:{number}" if paid else None, "reason": None if paid else 3,
         "created_at": millis_to_datetime(moment), "updated_at": millis_to_datetime(moment),

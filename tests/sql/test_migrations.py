@@ -142,10 +142,12 @@ SIX_PROCESSES: Final = """
     from sqlalchemy import create_engine
     from paytechuz_core.sql import run_migrations
 
-    def migrate(url, gate):
+    def migrate(url, ready, gate):
         try:
-            os.read(gate, 1)
             engine = create_engine(url)
+            engine.connect().close()
+            os.write(ready, b".")
+            os.read(gate, 1)
             run_migrations(engine)
             engine.dispose()
         except BaseException:
@@ -154,8 +156,10 @@ SIX_PROCESSES: Final = """
         os._exit(0)
 
     for line in sys.stdin:
-        gate, release = os.pipe()
-        children = [os.fork() or migrate(line.strip(), gate) for _ in range(6)]
+        (arrivals, ready), (gate, release) = os.pipe(), os.pipe()
+        children = [os.fork() or migrate(line.strip(), ready, gate) for _ in range(6)]
+        for _ in children:
+            os.read(arrivals, 1)
         os.write(release, b"......")
         print(*(os.waitpid(child, 0)[1] for child in children), flush=True)
 """
@@ -179,12 +183,14 @@ def six_processes() -> Iterator[Callable[[Engine], str]]:
 
 
 def test_six_processes_at_once_make_one_table(sync_engine: Engine, six_processes: Callable[[Engine], str]) -> None:
-    for _ in range(2):
+    for _ in range(3):
         assert six_processes(sync_engine) == "0 0 0 0 0 0"
         assert tables(sync_engine) == {"payments", "paytechuz_version"}
         assert versions(sync_engine) == ["paytechuz_0001"]
-    with sync_engine.connect() as connection:
-        assert differences(connection, PaymentTransaction.metadata) == []
+        with sync_engine.begin() as connection:
+            assert differences(connection, PaymentTransaction.metadata) == []
+            for name in ("payments", "paytechuz_version"):
+                connection.execute(text(f"DROP TABLE {name}"))
 
 
 def test_an_async_engine_makes_the_same_even_several_times_at_once(async_url: str) -> None:

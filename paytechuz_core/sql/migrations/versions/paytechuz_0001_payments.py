@@ -55,6 +55,7 @@ def create_table() -> None:
         sa.Column("performed_at", UtcTime(), nullable=True),
         sa.Column("cancelled_at", UtcTime(), nullable=True),
         sa.Column("provider_time", sa.BigInteger(), nullable=True),
+        sa.Column("lifetime", sa.BigInteger(), nullable=False),
         sa.Column("hold", ExactText(400), nullable=True),
         sa.Column("receivers", json_type(), nullable=True),
         sa.Column("fiscal_perform", json_type(), nullable=True),
