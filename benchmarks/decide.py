@@ -37,11 +37,7 @@ RECEIPT: Final = {
 
 
 class Shop(Hooks):
-    """The hooks that the documentation's example writes, and the one that ChangePassword asks for."""
-
-    def successfully_payment(self, params: Any, transaction: Any) -> None: ...
-
-    def cancelled_payment(self, params: Any, transaction: Any) -> None: ...
+    """No hook but the one that ChangePassword is answered for: what a merchant writes is the merchant's time."""
 
     def change_password(self, params: Any) -> None: ...
 

@@ -31,11 +31,11 @@ NUMBERS: Final = {
 HISTORY: Final = """
     INSERT INTO payments (
         gateway, transaction_id, account_id, amount_tiyin, account, state, extra_data, created_at, updated_at,
-        performed_at, provider_time, hold, version
+        performed_at, provider_time, lifetime, hold, version
     )
     SELECT
         'payme', {id}, 'old-' || n, 500000, '{{}}', 2, '{{}}', {now}, {now},
-        {now}, 1700000000000 + n, 'orders:old-' || n, 2
+        {now}, 1700000000000 + n, 43200000, 'orders:old-' || n, 2
     FROM {numbers}
 """
 """Paid long ago: under ids in no order, as Payme's are."""

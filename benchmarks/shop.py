@@ -22,6 +22,7 @@ from benchmarks.payer import AUTHORIZATION, KEY, TIYIN
 from paytechuz.integrations.fastapi import PaymentTransaction, PaymeWebhookHandler, State
 from paytechuz_core import tiyin_to_som
 from paytechuz_core.sql.model import table_of
+from paytechuz_core.transaction import HALF_DAY
 
 DATABASE: Final = "PAYTECHUZ_BENCHMARK_DATABASE"
 """The environment variable that names the shop's database to the server."""
@@ -115,6 +116,7 @@ class ByHand:
                 "created_at": stamp,
                 "updated_at": stamp,
                 "provider_time": params["time"],
+                "lifetime": HALF_DAY,
                 "version": 1,
             },
         )
@@ -126,7 +128,7 @@ class ByHand:
         stamp = datetime.fromtimestamp(now / 1000, UTC)
         found = self.db.execute(self.by_id_locked, {"transaction_id": params["id"]}).one()
         assert found.state == State.INITIATING
-        assert found.provider_time > now - 43_200_000
+        assert now - found.provider_time <= HALF_DAY
         moved = self.db.execute(
             self.pay,
             {

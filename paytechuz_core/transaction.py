@@ -310,8 +310,7 @@ def alike(one: object, other: object) -> bool:
         case list(), list():
             return len(one) == len(other) and all(map(alike, one, other))
         case _:
-            kinds = {type(one), type(other)}
-            return one == other and (len(kinds) == 1 or kinds.isdisjoint({bool, float}))
+            return one == other and (type(one) is type(other) or {type(one), type(other)}.isdisjoint({bool, float}))
 
 
 def copied(value: Any) -> Any:

@@ -98,10 +98,11 @@ class Payme:
             raise self._rejected(None, errors.NOT_POST)
         if not self._trusts(inbound.headers.get("authorization")):
             raise self._rejected(_id_in(inbound), errors.NOT_ALLOWED)
-        if inbound.readable is None:
+        body = inbound.readable
+        if body is None:
             raise self._rejected(None, errors.BAD_REQUEST)
         try:
-            message = decode_json(inbound.readable)
+            message = decode_json(body)
         except ValueError:
             raise self._rejected(None, errors.NOT_JSON) from None
         match message:

@@ -569,6 +569,25 @@ def test_a_session_can_still_be_used_after_the_handler(open_shop: Open) -> None:
     assert seen == ["pending", "paid", "paid"]
 
 
+@pytest.mark.every_database
+@pytest.mark.parametrize("habit", [raises, commits_then_changes_more_and_raises, leaves_a_unique_violation_for_the_end])
+def test_a_dependency_that_commits_at_its_end_saves_nothing_of_what_failed(open_shop: Open, habit: Habit) -> None:
+    ends = []
+
+    def finishes(db: Any) -> Steps:
+        yield db.commit()
+        ends.append((yield db.execute(select(Order.paid).order_by(Order.id.desc()))).scalars().first())
+
+    shop = open_shop(habits=[hook("successfully_payment", habit, times=1)], finish=finishes)
+    shop.database.order(voucher="taken")
+    PAID.prepare(shop)
+    before = stored(shop)
+    assert shop.perform("a").code == -32400
+    assert stored(shop) == before
+    assert shop.perform("a").result["state"] == 2
+    assert ends == [0, 0, 1]
+
+
 @pytest.mark.every_database(asynchronous=False)  # which needs no threads
 def test_a_session_that_waits_for_a_thread_keeps_no_connection_from_the_call_that_has_it(open_shop: Open) -> None:
     """Two requests have used their sessions and wait; the one that runs needs one of the only two connections."""
