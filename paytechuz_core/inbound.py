@@ -42,13 +42,7 @@ def decode_json(body: bytes) -> Any:
     """Read strict JSON; raise ValueError for everything listed above."""
     text = body.decode("utf-8")
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=unique_keys,
-            parse_int=short_integer,
-            parse_float=finite_float,
-            parse_constant=refuse_constant,
-        )
+        value = READER.decode(text)
     except RecursionError:
         message = "nested too deep"
         raise ValueError(message) from None
@@ -110,6 +104,14 @@ def finite_float(text: str) -> float:
 def refuse_constant(name: str) -> NoReturn:
     """Refuse NaN, Infinity and -Infinity, which are not JSON."""
     raise ValueError(name)
+
+
+READER: Final = json.JSONDecoder(
+    object_pairs_hook=unique_keys,
+    parse_int=short_integer,
+    parse_float=finite_float,
+    parse_constant=refuse_constant,
+)
 
 
 def refuse_unstorable(value: Any) -> None:

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
+from operator import attrgetter
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -197,6 +198,7 @@ AMENDABLE: Final = frozenset({"extra_data", "hold", "fiscal_perform", "fiscal_ca
 """What may be written while the state stays."""
 
 NAMES: Final = tuple(each.name for each in fields(Transaction))
+all_values: Final = attrgetter(*NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +213,10 @@ class Change:
 
     def __post_init__(self) -> None:
         """Refuse what must never be written."""
-        before, after = self.before, self.after
+        before, after, differing = self.before, self.after, self.differing
         state = State.CREATED if before is None else before.state
         if after.state is state:
-            refuse_unless(self.differing <= AMENDABLE, "an amendment may not touch", self.differing - AMENDABLE)
+            refuse_unless(differing <= AMENDABLE, "an amendment may not touch", differing - AMENDABLE)
             refuse_unless(
                 before is None or before.hold == after.hold or (after.hold is None and state is State.CANCELLED),
                 "only a refunded order's hold may be given up, not that of state",
@@ -230,7 +232,7 @@ class Change:
                 after.hold,
             )
         if before is not None:
-            touched = self.differing.intersection(BIRTHMARKS)
+            touched = differing.intersection(BIRTHMARKS)
             refuse_unless(not touched, "a transaction keeps for ever its", touched)
             refuse_unless(
                 before.perform_time in (None, after.perform_time),
@@ -248,10 +250,11 @@ class Change:
     @property
     def differing(self) -> frozenset[str]:
         """The names of the fields that this change writes; all of them for a new transaction."""
-        before, after = self.before, self.after
-        if before is None:
+        if self.before is None:
             return frozenset(NAMES)
-        return frozenset(name for name in NAMES if not alike(getattr(before, name), getattr(after, name)))
+        pairs = zip(NAMES, all_values(self.before), all_values(self.after), strict=True)
+        # Most fields are the very same object in both: `replace` made one from the other.
+        return frozenset(name for name, one, other in pairs if one is not other and not alike(one, other))
 
 
 def create(

@@ -128,7 +128,8 @@ class Payme:
         try:
             request = model.model_validate(params)
         except ValidationError as invalid:
-            where = ".".join(str(part) for part in invalid.errors(include_input=False, include_url=False)[0]["loc"])
+            # What follows the member's name is pydantic's own: the branch of a union.
+            where = ".".join(map(str, invalid.errors(include_input=False, include_url=False)[0]["loc"][:2]))
             error = errors.FISCAL_INVALID if model is SetFiscalData else errors.BAD_REQUEST
             raise self._rejected(id, error.about(where)) from None
         if isinstance(request, ChangePassword) and request.password in self._valid_keys():

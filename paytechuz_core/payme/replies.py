@@ -6,13 +6,15 @@ of free format; it is Payme's id again, so that no answer ever waits for a key t
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from paytechuz_core.payme.errors import Error
 from paytechuz_core.transaction import Transaction
 
 Result: TypeAlias = dict[str, Any]
 Reply: TypeAlias = Result | Error
+
+WRITER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def allowed() -> Result:
@@ -97,6 +99,6 @@ def encode(id: Any, reply: Reply, messages: Mapping[int, Mapping[str, str]]) -> 
             body["error"]["data"] = error.data
     else:
         body["result"] = reply
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = WRITER.encode(body)
     # A hook's words may hold what UTF-8 cannot write, a lone surrogate; that must not cost the answer.
     return text.encode(errors="replace")

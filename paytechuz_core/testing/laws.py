@@ -69,8 +69,8 @@ class Known:
 class Storage(Generic[BeginT]):
     """What the laws are tried on.
 
-    `begin` opens a database transaction (a `Begin`, or an `AsyncBegin` for the async laws). `accounts` must be found, and
-    there must be at least one; `strangers` must not be found. `rivals` threads race; 1 where a storage has one user only.
+    `begin` opens a database transaction (a `Begin`, or an `AsyncBegin` for the async laws). `accounts` must be found,
+    one at least; `strangers` must not be found. `rivals` threads race: 1 where a storage can have one user only.
     """
 
     begin: BeginT
@@ -130,7 +130,7 @@ class Trial:
         return [each.transaction_id for each in listed if each.transaction_id.startswith(self.prefix)]
 
     def race(self, save: Callable[[int], object]) -> list[int]:
-        """Let all rivals call `save` with their number at once, each again after a Conflict; give those that got through."""
+        """Let all rivals call `save` with their number at once, again after a Conflict; give those that got through."""
         rivals = self.storage.rivals
         barrier = Barrier(rivals)
 
@@ -255,9 +255,7 @@ class RepositoryLaws:
         births = [trial.birth(hold=hold) for _ in range(trial.storage.rivals)]
         winners = trial.race(lambda number: trial.save(births[number]))
         stored = [each for each in births if trial.find("payme", each.after.transaction_id)]
-        assert len(stored) == 1, (
-            f"{len(stored)} transactions hold one account; make `hold` unique in the storage itself"
-        )
+        assert len(stored) == 1, f"{len(stored)} transactions hold one account; make `hold` unique in the storage"
         assert [births[number] for number in winners] == stored, "a rival got through whose transaction is not there"
 
     def test_rivals_with_one_id_leave_one_transaction(self, trial: Trial) -> None:
@@ -272,7 +270,7 @@ class RepositoryLaws:
     # 3. An update goes only where nobody wrote first
 
     def test_a_move_from_a_state_that_passed_is_a_conflict(self, trial: Trial) -> None:
-        """Refuse a cancel that read the transaction before it was paid, and a payment that read it before its cancel."""
+        """Refuse a cancel of what was read before it was paid, and a payment of what was read before its cancel."""
         for first, second in permutations(("perform", "cancel")):
             seen = trial.save(trial.birth())
             moves = {"perform": seen.perform(NOW + 1), "cancel": seen.cancel(NOW + 2, Reason.DEBIT_FAILED)}
@@ -472,7 +470,7 @@ class RepositoryLaws:
 
 
 class AsyncRepositoryLaws(RepositoryLaws):
-    """The same laws for an `AsyncBegin`: override `storage`; `run(coroutine)` sets up and takes down on the laws' loop."""
+    """The same laws for an `AsyncBegin`. The fixture `run` runs a coroutine on their loop: to set up, to take down."""
 
     @pytest.fixture
     def run(self) -> Iterator[Bridge]:

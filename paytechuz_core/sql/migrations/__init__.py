@@ -72,7 +72,7 @@ def locked(connection: Connection) -> Iterator[None]:
         case "mysql" | "mariadb":
             # DDL commits by itself there, so the lock is the session's and is given back by hand.
             if connection.scalar(text("SELECT GET_LOCK('paytechuz', 60)")) != 1:
-                message = "another process has been migrating the table payments for a minute: try again when it is done"
+                message = "another process has been migrating the table payments for a minute: try again after it"
                 raise ConfigurationError(message)
             try:
                 yield
