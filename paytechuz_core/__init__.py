@@ -4,6 +4,7 @@ Start with `transaction` (a transaction's life), then `payme.gateway` (a provide
 request is answered). `repository` is the interface to implement for a storage of your own.
 """
 
+from paytechuz_core.click import Click, payment_link
 from paytechuz_core.decision import Refused
 from paytechuz_core.engine import arespond, respond
 from paytechuz_core.hooks import Hooks
@@ -18,6 +19,7 @@ __all__ = [
     "Account",
     "AsyncRepository",
     "Change",
+    "Click",
     "ConfigurationError",
     "Conflict",
     "Hooks",
@@ -31,6 +33,7 @@ __all__ = [
     "Transaction",
     "arespond",
     "checkout_link",
+    "payment_link",
     "respond",
     "som_to_tiyin",
     "tiyin_to_som",

@@ -1,8 +1,8 @@
 """Click's calls: one form, read strictly, its strings kept exactly as they were signed.
 
-https://docs.click.uz/click-api-request. The signature runs over the raw strings without any separator, so order "12" with
-amount "345" signs as order "1" with amount "2345". Hence the amount's strict format, and hence a later call is compared with
-every signed field of the first one.
+https://docs.click.uz/click-api-request. The signature runs over the raw strings without any separator, so order "12"
+with amount "345" signs as order "1" with amount "2345". Hence the amount's strict format, and hence a later call is
+compared with every signed field of the first one.
 """
 
 import hmac
@@ -115,11 +115,16 @@ def signed(form: Mapping[str, str], secrets: Iterable[str]) -> bool:
     """Check the signature in constant time, with every secret that is valid now."""
     prepare_id = form.get("merchant_prepare_id", "") if form.get("action") == COMPLETE else ""
     before = form.get("click_trans_id", "") + form.get("service_id", "")
-    after = form.get("merchant_trans_id", "") + prepare_id + "".join(form.get(n, "") for n in ("amount", "action", "sign_time"))
+    after = (
+        form.get("merchant_trans_id", "")
+        + prepare_id
+        + "".join(form.get(n, "") for n in ("amount", "action", "sign_time"))
+    )
     given = form.get("sign_string", "").lower().encode()
     # Every secret is always tried, so that the time taken tells nothing about which one is close.
     texts = [(before + secret + after).encode() for secret in secrets if secret]
-    return any([hmac.compare_digest(md5(text, usedforsecurity=False).hexdigest().encode(), given) for text in texts])
+    matches = [hmac.compare_digest(md5(text, usedforsecurity=False).hexdigest().encode(), given) for text in texts]
+    return any(matches)
 
 
 def stored(call: Call) -> dict[str, Any]:

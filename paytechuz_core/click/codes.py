@@ -1,7 +1,7 @@
 """Click's result codes, and what each does to the customer's money.
 
-https://docs.click.uz/click-api-error. After the customer was debited only two errors are allowed: −4 (this payment is already
-confirmed) and −9 (this payment is cancelled; Click gives the money back).
+https://docs.click.uz/click-api-error. After the customer was debited only two errors are allowed: −4 (this payment is
+already confirmed) and −9 (this payment is cancelled; Click gives the money back).
 """
 
 from enum import Enum

@@ -1,9 +1,10 @@
 """Click's SHOP API, decided.
 
-https://docs.click.uz/click-api-request and /click-api-error. Click asks twice: Prepare reserves, then Click debits the customer,
-then Complete says that the money was taken (`error` 0) or was not (negative). An *attempt* is one transaction, named by its
-`click_trans_id`. Once the money is taken no answer may be an error but −4 (confirmed already) and −9 (cancelled: Click gives
-the money back), so a prepared attempt is honoured whenever its Complete comes, unless another has taken its place.
+https://docs.click.uz/click-api-request and /click-api-error. Click asks twice: Prepare reserves, then Click debits the
+customer, then Complete says that the money was taken (`error` 0) or was not (negative). An *attempt* is one
+transaction, named by its `click_trans_id`. Once the money is taken no answer may be an error but −4 (confirmed
+already) and −9 (cancelled: Click gives the money back), so a prepared attempt is honoured whenever its Complete comes,
+unless another has taken its place.
 """
 
 import json
@@ -37,10 +38,10 @@ class Reply:
 class Click:
     """One service's protocol.
 
-    `secrets` gives every secret key that is valid now. `field` is the name under which `merchant_trans_id` is looked up.
-    `hold_for` gives the hold where it follows from the request alone. `minimum` and `maximum` (tiyin) bound what an account
-    of no fixed price takes; `commission_percent` is what the customer pays on top of a price. `lifetime` is how long a
-    prepared attempt keeps another provider's away. `action` is 0 or 1 for a URL that serves only that one.
+    `secrets` gives every secret key that is valid now. `field` is the name under which `merchant_trans_id` is looked
+    up. `hold_for` gives the hold where it follows from the request alone. `minimum` and `maximum` (tiyin) bound what
+    an account of no fixed price takes; `commission_percent` is what the customer pays on top of a price. `lifetime` is
+    how long a prepared attempt keeps another provider's away. `action` is 0 or 1 for a URL that serves only that one.
     """
 
     secrets: Callable[[], Iterable[str]]
@@ -58,7 +59,7 @@ class Click:
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
         if self.action not in (None, 0, 1):
-            message = f"action must be 0 (a URL for Prepare), 1 (a URL for Complete) or None (one for both), not {self.action}"
+            message = f"action must be 0 (a URL for Prepare), 1 (for Complete) or None (for both), not {self.action}"
             raise ConfigurationError(message)
         if not self.commission_percent.is_finite() or not 0 <= self.commission_percent < 100:  # noqa: PLR2004 - percent
             message = f"commission_percent must be from 0 to below 100, not {self.commission_percent}"
@@ -132,7 +133,9 @@ class Click:
                 return Decision(Reply(Code.ACCOUNT_NOT_FOUND))
             case Account() as account, _ if not self._fits(call.amount, account):
                 return Decision(Reply(Code.INCORRECT_AMOUNT))
-            case _, Transaction(gateway=other) as holder if other != self.name and not holder.expired(now, self.lifetime):
+            case _, Transaction(gateway=other) as holder if other != self.name and not holder.expired(
+                now, self.lifetime
+            ):
                 return Decision(Reply(Code.CANCELLED))
             case Account() as account, holder:
                 return self._begin(call, account, holder, now)
@@ -179,7 +182,9 @@ class Click:
                 change = attempt.perform(now)
                 told = Event(Hook.SUCCESSFULLY_PAYMENT, change.after)
                 return Decision(Reply(Code.SUCCESS, call.prepare_id), (change,), (told,))
-            case _:  # the money was taken for an attempt that is over: Click must give it back, and a human should see to it
+            case (
+                _
+            ):  # the money was taken for an attempt that is over: Click must give it back, and a human should see to it
                 told = Event(Hook.PAYMENT_CONFLICT, attempt)
                 return Decision(Reply(Code.CANCELLED, call.prepare_id), events=(told,))
 
@@ -248,7 +253,9 @@ def _form_in(inbound: Inbound) -> dict[str, str] | None:
 
 def _encode(form: Fields, reply: Reply) -> bytes:
     number = form.get("click_trans_id", "")
-    mine = {"merchant_confirm_id": reply.id} if form.get("action") == COMPLETE else {"merchant_prepare_id": reply.id or 0}
+    mine = (
+        {"merchant_confirm_id": reply.id} if form.get("action") == COMPLETE else {"merchant_prepare_id": reply.id or 0}
+    )
     answer = {
         "click_trans_id": int(number) if number.isascii() and number.isdigit() and len(number) < 20 else 0,  # noqa: PLR2004
         "merchant_trans_id": form.get("merchant_trans_id", ""),

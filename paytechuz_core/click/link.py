@@ -1,7 +1,7 @@
 """The link that takes a payer to Click's payment page.
 
-https://docs.click.uz/click-button. A link is not signed: whoever has it may change it, so it proves nothing, and Prepare checks
-order and amount again.
+https://docs.click.uz/click-button. A link is not signed: whoever has it may change it, so it proves nothing, and
+Prepare checks order and amount again.
 """
 
 from typing import Final, Literal

@@ -79,7 +79,7 @@ class Payme:
     def __post_init__(self) -> None:
         """Refuse settings that cannot work."""
         # A text would be a field for each of its letters.
-        if not isinstance(self.fields, tuple) or not all(self.fields) or not self.fields:  # type: ignore[redundant-expr]
+        if not isinstance(self.fields, tuple) or not all(self.fields) or not self.fields:
             message = "account_field must name at least one account field of the cash register, for example 'order_id'"
             raise ConfigurationError(message)
         if self.held_code not in (errors.ACCOUNT_HELD.code, errors.CANNOT_PERFORM.code):
