@@ -27,7 +27,7 @@ SUPERSEDED: Final = -9999
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer: its code, the attempt's id where the attempt is known, and a hook's own words instead of the constant."""
+    """One answer: its code, the id of an attempt that is known, and a hook's own words instead of the constant."""
 
     code: Code
     id: int | None = None
@@ -87,7 +87,7 @@ class Click:
     # What must be known
 
     def lookup(self, call: Call) -> Lookup:
-        """Say what must be read: the attempt, for Prepare whoever holds the order, and the order of an unknown attempt."""
+        """Say what must be read: the attempt, for Prepare also who holds the order, and an unknown attempt's order."""
         known = Lookup(gateway=self.name, transaction_id=call.transaction_id, account={self.field: call.order})
         if call.action == COMPLETE:
             return replace(known, for_update=True)

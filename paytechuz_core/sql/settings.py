@@ -101,9 +101,10 @@ class PaymeSettings(Settings):
             clock=clock, threads=threads,
         )  # fmt: skip
         self.payme_id = payme_id
+        changes = type(self).change_password is not Hooks.change_password
         self.gateway = payme_of(
             self.accounts, payme_id, payme_key if callable(payme_key) else several(payme_key), login,
-            minimum, maximum, held_code, type(self).change_password is not Hooks.change_password, frozen(messages or {}),
+            minimum, maximum, held_code, changes, frozen(messages or {}),
         )  # fmt: skip
 
 
@@ -137,7 +138,7 @@ class ClickSettings(Settings):
         names what `merchant_trans_id` is, `account_column` the model's column where it is called otherwise,
         `amount_field` the price in som, `commission_percent` what the customer pays on top of it.
         `one_time_payment=False` takes any number of payments from `minimum` to `maximum` som. `action` is 0 or 1 for a
-        URL that serves only Prepare or only Complete. For `lifetime` a prepared attempt keeps another provider away.
+        URL of only Prepare or only Complete. For `lifetime` a prepared attempt keeps another provider away.
         `threads` is as in PaymeSettings.
         """
         self._set_up(
