@@ -1,8 +1,10 @@
 """Payme for the benchmark: pays for orders over a few connections, as light as Python can.
 
-    python -m benchmarks.payer PORT PATH FIRST COUNT CONNECTIONS
+    python -m benchmarks.payer PORT CONNECTIONS RUNS BLOCKS PAYMENTS PATH...
 
-Run in a process of its own, so that the client's work is not counted as the server's. Prints the seconds it took.
+A run is BLOCKS blocks of PAYMENTS payments on each PATH in turn: blocks are short, so that a machine that slows down for
+a second slows them all down. Prints a line for each run: the seconds that each path took. It runs in a process of its
+own, which keeps the client's work out of the server's.
 """
 
 import asyncio
@@ -10,16 +12,18 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from itertools import count, islice
+from typing import Any, TypeAlias
 
-from benchmarks.shop import AUTHORIZATION, TIYIN
+from benchmarks.constants import AUTHORIZATION, TIYIN
+
+Connection: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def requests(path: str, order: int) -> Iterator[bytes]:
     """Give the three requests of one payment, as bytes."""
-    account, id = {"id": str(order)}, f"{order:024x}"
+    account, id, now = {"id": str(order)}, f"{order:024x}", time.time_ns() // 1_000_000
     yield request(path, "CheckPerformTransaction", {"amount": TIYIN, "account": account})
-    now = time.time_ns() // 1_000_000
     yield request(path, "CreateTransaction", {"id": id, "time": now, "amount": TIYIN, "account": account})
     yield request(path, "PerformTransaction", {"id": id})
 
@@ -34,9 +38,9 @@ def request(path: str, method: str, params: dict[str, Any]) -> bytes:
     return head.encode() + body
 
 
-async def pay(port: int, path: str, orders: Iterator[int]) -> None:
-    """Pay for one order after another over one connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def pay(connection: Connection, path: str, orders: Iterator[int]) -> None:
+    """Pay for one order after another."""
+    reader, writer = connection
     for order in orders:
         for each in requests(path, order):
             writer.write(each)
@@ -46,18 +50,30 @@ async def pay(port: int, path: str, orders: Iterator[int]) -> None:
             if b'"result"' not in body:
                 message = f"{each!r} was answered {head + body!r}"
                 raise ValueError(message)
-    writer.close()
 
 
-async def main(port: int, path: str, first: int, count: int, connections: int) -> float:
-    """Pay for `count` orders and tell how long it took."""
-    orders = iter(range(first, first + count))
+async def block(connections: list[Connection], path: str, orders: Iterator[int]) -> float:
+    """Pay for these orders over all connections, and tell how long it took."""
     started = time.perf_counter()
-    await asyncio.gather(*(pay(port, path, orders) for _ in range(connections)))
+    await asyncio.gather(*(pay(connection, path, orders) for connection in connections))
     return time.perf_counter() - started
 
 
+async def main(port: int, width: int, runs: int, blocks: int, payments: int, paths: list[str]) -> None:
+    """Warm the server up, then print the seconds of each run."""
+    connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(width)]
+    orders = count(1)
+    for path in paths:
+        await block(connections, path, islice(orders, payments))
+    for _ in range(runs):
+        seconds = dict.fromkeys(paths, 0.0)
+        for number in range(blocks):
+            # Each goes first as often as the other.
+            for path in paths if number % 2 else reversed(paths):
+                seconds[path] += await block(connections, path, islice(orders, payments))
+        print(*seconds.values(), flush=True)
+
+
 if __name__ == "__main__":
-    port, path, *numbers = sys.argv[1:]
-    first, count, connections = map(int, numbers)
-    print(asyncio.run(main(int(port), path, first, count, connections)))
+    numbers, paths = map(int, sys.argv[1:6]), sys.argv[6:]
+    asyncio.run(main(*numbers, paths))

@@ -5,7 +5,6 @@ a plain `def` endpoint with the same dependency, the same statements, one savepo
 commits. It knows the happy path only; whatever else the library checks, it leaves out.
 """
 
-import base64
 import hmac
 import json
 import os
@@ -19,15 +18,14 @@ from fastapi import Body, Depends, FastAPI, Header, Request, Response
 from sqlalchemy import Engine, Numeric, String, bindparam, create_engine, insert, or_, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from benchmarks.constants import AUTHORIZATION, KEY, TIYIN
 from paytechuz.integrations.fastapi import PaymentTransaction, PaymeWebhookHandler, State
+from paytechuz_core import tiyin_to_som
 
 DATABASE: Final = "PAYTECHUZ_BENCHMARK_DATABASE"
 """The environment variable that names the shop's database to the server."""
 
-KEY: Final = "benchmark-key"
-AUTHORIZATION: Final = "Basic " + base64.b64encode(f"Paycom:{KEY}".encode()).decode()
-PRICE: Final = Decimal("5000.00")
-TIYIN: Final = 500_000
+PRICE: Final = tiyin_to_som(TIYIN)
 
 
 class Base(DeclarativeBase):
@@ -63,6 +61,7 @@ class ByHand:
     by_hold = select(payments).where(held)
     by_id_or_hold = select(payments).where(or_(named[0] & named[1], held))
     by_id_locked = select(payments).where(*named).with_for_update()
+    order = select(Order).where(Order.id == bindparam("number"))
     create = insert(payments)
     pay = (
         update(payments)
@@ -92,7 +91,7 @@ class ByHand:
     def check_perform(self, params: dict[str, Any]) -> dict[str, Any]:
         number = int(params["account"]["id"])
         assert self.db.execute(self.by_hold, {"hold": f"orders:{number}"}).first() is None
-        self.check(self.db.query(Order).filter_by(id=number).one_or_none(), params)
+        self.check(self.db.scalars(self.order, {"number": number}).one_or_none(), params)
         self.db.commit()
         return {"allow": True}
 
@@ -100,7 +99,7 @@ class ByHand:
         number, now = int(params["account"]["id"]), time.time_ns() // 1_000_000
         keys = {"transaction_id": params["id"], "hold": f"orders:{number}"}
         assert self.db.execute(self.by_id_or_hold, keys).first() is None
-        self.check(self.db.query(Order).filter_by(id=number).one_or_none(), params)
+        self.check(self.db.scalars(self.order, {"number": number}).one_or_none(), params)
         stamp = datetime.fromtimestamp(now / 1000, UTC)
         self.db.execute(
             self.create,

@@ -112,8 +112,9 @@ class Drafts:
     def open(self, transaction: Transaction) -> Transaction:
         """Give a hook its view of `transaction`."""
         key = transaction.gateway, transaction.transaction_id
-        latest = self.note(transaction)
-        return replace(latest, extra_data=self._extra_data.setdefault(key, deepcopy(latest.extra_data)))
+        # A copy to the bottom: what the hook does to it must reach neither the answer nor another hook.
+        view = deepcopy(self.note(transaction))
+        return replace(view, extra_data=self._extra_data.setdefault(key, view.extra_data))
 
     def note(self, transaction: Transaction) -> Transaction:
         """Remember `transaction` unless a later version of it is known, and give the later one."""

@@ -5,6 +5,7 @@ the weakest database supported: reads see whatever others have committed by then
 and a rival is noticed when it has written first, at `save` or at commit.
 """
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ class Memory:
     def __init__(self, find_account: Callable[[Fields], Account | None]) -> None:
         self.find_account = find_account
         self.transactions: dict[tuple[str, str], Transaction] = {}
+        self.ids = itertools.count(1)
         self._lock = threading.Lock()
 
     @contextmanager
@@ -73,9 +75,10 @@ class MemorySession:
 
     def save(self, change: Change) -> Transaction:
         """Write within this database transaction."""
-        visible = self._visible()
-        stored = put(visible, change)
-        self.changes.append(Change(change.before, stored) if change.before is None else change)
+        if change.before is None:
+            change = Change(None, replace(change.after, id=next(self.memory.ids)))
+        stored = put(self._visible(), change)
+        self.changes.append(change)
         return stored
 
     def _visible(self) -> dict[tuple[str, str], Transaction]:
@@ -98,5 +101,5 @@ def put(rows: dict[tuple[str, str], Transaction], change: Change) -> Transaction
     if after.hold is not None and any(each.hold == after.hold and other != key for other, each in rows.items()):
         message = f"{after.hold} is held by another transaction"
         raise Conflict(message)
-    rows[key] = deepcopy(after) if after.id is not None else replace(deepcopy(after), id=len(rows) + 1)
+    rows[key] = deepcopy(after)
     return rows[key]

@@ -38,7 +38,7 @@ class Repository(Protocol):
         """
 
     def find_account(self, fields: Fields) -> Account | None:
-        """Give the merchant's account that the provider's fields name, or None. Called where no transaction is known."""
+        """Give the merchant's account that the provider's fields name, or None. Asked where no transaction is known."""
 
     def list_transactions(self, gateway: str, start: Millis, end: Millis) -> Sequence[Transaction]:
         """Give the transactions whose `provider_time` is from `start` to `end`, both ends included."""

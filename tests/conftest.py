@@ -24,8 +24,8 @@ from tests.databases import (
     throw_away,
 )
 
-# `make test` tries the same cases every time, so that a red build stays red; a larger size looks for new ones. No deadline:
-# how long a case takes says more about the machine than about us.
+# `make test` tries the same cases every time, so that a red build stays red; a larger size looks for new ones.
+# No deadline: how long a case takes says more about the machine than about us.
 settings.register_profile(
     "paytechuz", max_examples=100 * SIZE, derandomize=SIZE == 1, database=None, deadline=None, print_blob=True
 )

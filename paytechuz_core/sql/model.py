@@ -11,6 +11,7 @@ and give the handler `payment_model=Payment`. Money is stored as whole tiyin, ti
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -21,10 +22,12 @@ from sqlalchemy import (
     Dialect,
     Index,
     Integer,
+    Numeric,
     SmallInteger,
     String,
     Table,
     UniqueConstraint,
+    type_coerce,
 )
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.ext.hybrid import hybrid_property
@@ -148,8 +151,9 @@ class PaymentMixin:
 
     @amount.inplace.expression
     @classmethod
-    def _amount_expression(cls) -> ColumnElement[float | Decimal]:
-        return cls.amount_tiyin / Decimal(100)
+    def _amount_expression(cls) -> ColumnElement[Decimal]:
+        # SQLite divides floats; the two digits of the type make the quotient exact again.
+        return type_coerce(cls.amount_tiyin / Decimal(100), Numeric(20, 2))
 
 
 class Base(DeclarativeBase):
@@ -162,12 +166,33 @@ class PaymentTransaction(PaymentMixin, Base):
     __tablename__ = "payments"
 
 
+UNIQUE_KEYS = (("gateway", "transaction_id"), ("hold",))
+"""What makes one payment of many requests."""
+
+
+@lru_cache
 def table_of(model: type[PaymentMixin]) -> Table:
-    """Give the mapped table of a payment model."""
+    """Give the mapped table of a payment model, which must be able to hold payments."""
     table = getattr(model, "__table__", None)
-    if not isinstance(table, Table):
+    if not (isinstance(table, Table) and isinstance(model, type) and issubclass(model, PaymentMixin)):
         message = (
             "payment_model must be a mapped class: class Payment(PaymentMixin, Base) with __tablename__ = 'payments'"
         )
         raise ConfigurationError(message)
+    unique = [set(each.columns.keys()) for each in table.constraints if isinstance(each, UniqueConstraint)]
+    for keys in UNIQUE_KEYS:
+        if set(keys) not in unique:
+            message = (
+                f"payment_model {model.__name__} has no unique key on {keys}: let its __table_args__ be a "
+                "declared_attr.directive that returns (*super().__table_args__, …)"
+            )
+            raise ConfigurationError(message)
+    for column in table.c:
+        given = column.nullable or column.default is not None or column.server_default is not None
+        if column.name not in PaymentTransaction.__table__.c and not given:
+            message = (
+                f"payment_model {model.__name__} has a column {column.name!r} that nothing fills: make it nullable "
+                "or give it a default"
+            )
+            raise ConfigurationError(message)
     return table

@@ -5,7 +5,7 @@ names the setting and the fix.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -49,9 +49,13 @@ class Settings:
         threads: int,
     ) -> None:
         handler: type = type(self)
+        payments: type = payment_model
         check_hooks(handler)
+        if not isinstance(threads, int) or threads < 1:
+            message = f"threads must be a whole number from 1, not {threads!r}"
+            raise ConfigurationError(message)
         self.db = own_session(db, handler)
-        self.table = table_of(payment_model)
+        self.table = table_of(payments)
         self.clock = clock
         self.threads = threads
         self.accounts = accounts_of(
@@ -168,13 +172,14 @@ def payme_of(
     if not payme_id:
         message = "payme_id is empty: set it to the cash register's id from Payme's cabinet"
         raise ConfigurationError(message)
+    least, most = bounds_of(minimum, maximum)
     return Payme(
         keys=keys_of("payme_key", "the cash register's key from Payme's cabinet", keys),
         login=login,
         fields=tuple(accounts.columns),
         hold_for=accounts.hold_for,
-        minimum=limit_of("minimum", minimum) or 1,
-        maximum=limit_of("maximum", maximum),
+        minimum=least,
+        maximum=most,
         held_code=held_code,
         changes_password=changes_password,
         messages={code: dict(texts) for code, texts in messages},
@@ -206,13 +211,14 @@ def click_of(
     if commission is None:
         message = f"commission_percent must be a Decimal, an int or their text, not {commission_percent!r}"
         raise ConfigurationError(message)
+    least, most = bounds_of(minimum, maximum)
     return Click(
         secrets=keys_of("secret_key", "the service's secret key from Click's cabinet", secrets),
         service_id=int(service_id),
         field=next(iter(accounts.columns)),
         hold_for=accounts.hold_for,
-        minimum=limit_of("minimum", minimum) or 1,
-        maximum=limit_of("maximum", maximum),
+        minimum=least,
+        maximum=most,
         commission_percent=commission,
         lifetime=lifetime // timedelta(milliseconds=1),
         action=action,
@@ -231,13 +237,13 @@ def keys_of(
     return lambda: keys
 
 
-def limit_of(setting: str, som: Som | None) -> Tiyin | None:
-    """Turn a limit of top-ups into tiyin."""
-    try:
-        return None if som is None else som_to_tiyin(som)
-    except ValueError as error:
-        message = f"{setting} is {som!r}: {error}"
-        raise ConfigurationError(message) from error
+def bounds_of(minimum: Som | None, maximum: Som | None) -> tuple[Tiyin, Tiyin | None]:
+    """Turn the limits of top-ups into tiyin."""
+    least, most = bound("minimum", minimum or 0), None if maximum is None else bound("maximum", maximum)
+    if most is not None and most < max(least, 1):
+        message = f"maximum {maximum!r} is less than minimum: nothing could be paid"
+        raise ConfigurationError(message)
+    return least, most
 
 
 @lru_cache
@@ -265,9 +271,29 @@ def own_session(db: Any, handler: type[Any]) -> Any:
 
 def several(values: str | Sequence[str]) -> tuple[str, ...]:
     """Let one be several."""
-    return (values,) if isinstance(values, str) else tuple(values or ())
+    if values is None:
+        return ()
+    return tuple(values) if isinstance(values, Iterable) and not isinstance(values, (str, bytes)) else (values,)
+
+
+def bound(name: str, som: Som) -> Tiyin:
+    """Read `minimum` or `maximum`."""
+    try:
+        if (tiyin := som_to_tiyin(som)) >= 0:
+            return tiyin
+        problem = "it is negative"
+    except ValueError as error:
+        problem = str(error)
+    message = f"{name} must be an amount in som, not {som!r}: {problem}"
+    raise ConfigurationError(message)
 
 
 def frozen(messages: Mapping[int, Mapping[str, str]]) -> tuple[tuple[int, tuple[tuple[str, str], ...]], ...]:
     """Make the texts a key of the cache."""
+    if not isinstance(messages, Mapping) or not all(
+        isinstance(texts, Mapping) and all(isinstance(text, str) for text in texts.values())
+        for texts in messages.values()
+    ):
+        message = "messages must be {code: {'ru': …, 'uz': …, 'en': …}}, with texts in it"
+        raise ConfigurationError(message)
     return tuple((code, tuple(texts.items())) for code, texts in messages.items())

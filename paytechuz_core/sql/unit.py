@@ -13,16 +13,17 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any, Final, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
-from sqlalchemy import Connection, Engine, Table, event, inspect, update
+from sqlalchemy import Connection, Engine, Table, Transaction, event, inspect, update
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, UnboundExecutionError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction, SessionTransactionOrigin
 from sqlalchemy.pool import StaticPool
 
 from paytechuz_core.repository import ConfigurationError, Conflict
+from paytechuz_core.sql.model import UNIQUE_KEYS
 
 CONFLICTING_STATES: Final = frozenset({"40001", "40P01"})
 """SQLSTATE: serialization failure, deadlock."""
@@ -34,11 +35,17 @@ SQLITE_BUSY_OR_LOCKED: Final = frozenset({5, 6})
 
 T = TypeVar("T")
 _units: "WeakKeyDictionary[Connection, Unit]" = WeakKeyDictionary()
+_joined: "WeakKeyDictionary[Session, Unit]" = WeakKeyDictionary()
+_watched: "WeakSet[Engine]" = WeakSet()
+_transactional: "WeakSet[Engine]" = WeakSet()
 _shared: "WeakKeyDictionary[Engine, Unit]" = WeakKeyDictionary()
 
 
 class Unit:
     """One database transaction and the merchant's session joined to it. `open`, `settle`, then `commit` or `abort`."""
+
+    connection: Connection
+    root: Transaction
 
     def __init__(self, session: Session, bind: Engine | Connection, table: Table) -> None:
         self.session = session
@@ -59,6 +66,7 @@ class Unit:
         try:
             self._begin()
         except BaseException:
+            self._give_up()
             self._leave()
             raise
         self._join()
@@ -74,8 +82,7 @@ class Unit:
         with suppress(DBAPIError):
             self.session.rollback()
         self._part(self.session.expunge_all)
-        with suppress(DBAPIError):
-            self.root.rollback()
+        self._give_up()
         self._leave()
 
     def enter(self, *, savepoint: bool) -> None:
@@ -104,14 +111,25 @@ class Unit:
 
     def _begin(self) -> None:
         bind = self.bind
-        if isinstance(bind, Connection):  # a session bound to a connection, as in a test that rolls everything back
-            self.connection = bind
-            self.root = bind.begin_nested() if bind.in_transaction() else bind.begin()
-        else:
-            self.connection = bind.connect()
+        self.connection = bind if isinstance(bind, Connection) else bind.connect()
+        if not self.connection.in_transaction():
             self.root = self.connection.begin()
-            if bind.dialect.name == "sqlite":
-                lock_sqlite(self.connection, self.table)
+            self._prepare()
+        else:  # a session bound to a connection, as in a test that rolls everything back
+            self._prepare()
+            self.root = self.connection.begin_nested()
+
+    def _prepare(self) -> None:
+        if self.connection.dialect.name == "sqlite":
+            lock_sqlite(self.connection, self.table)
+        if self.bind.engine not in _transactional:
+            check_transactions(self.connection)
+            _transactional.add(self.bind.engine)
+
+    def _give_up(self) -> None:
+        if hasattr(self, "root"):
+            with suppress(DBAPIError):
+                self.root.rollback()
 
     def _join(self) -> None:
         session, engine = self.session, self.bind.engine
@@ -121,20 +139,21 @@ class Unit:
             found = route(*args, **kwargs)
             return self.connection if found.engine is engine else found
 
+        self._own_route = vars(session).get("get_bind")
         self._mode = session.join_transaction_mode
         # An attribute of this one session; its class (Flask-SQLAlchemy's, say) still decides which database is meant.
         vars(session)["get_bind"] = get_bind
-        event.listen(session, "after_commit", self._on_commit)
-        event.listen(session, "after_transaction_end", self._on_end)
-        if not event.contains(engine, "handle_error", note_conflict):
+        if engine not in _watched:
             event.listen(engine, "handle_error", note_conflict)
-        _units[self.connection] = self
+            _watched.add(engine)
+        _units[self.connection] = _joined[session] = self
 
     def _part(self, forget: Callable[[], None]) -> None:
         session = self.session
         vars(session).pop("get_bind", None)
-        event.remove(session, "after_commit", self._on_commit)
-        event.remove(session, "after_transaction_end", self._on_end)
+        if self._own_route is not None:
+            vars(session)["get_bind"] = self._own_route
+        _joined.pop(session, None)
         session.join_transaction_mode = self._mode
         forget()
 
@@ -145,21 +164,37 @@ class Unit:
             if self.connection is not self.bind:
                 self.connection.close()
 
-    def _on_commit(self, session: Session) -> None:
-        if not session.in_nested_transaction():
+    def note_commit(self) -> None:
+        """Remember that the session is committing, not rolling back or closing."""
+        if not self.session.in_nested_transaction():
             self._committing = True
 
-    def _on_end(self, session: Session, transaction: SessionTransaction) -> None:
-        del session
+    def note_end(self, transaction: SessionTransaction) -> None:
+        """Remember whether the session's work is lost."""
         if transaction.parent is None:
             # The last one counts: a hook may roll back, do better, and commit.
             self._lost, self._committing = not self._committing, False
 
 
+# Listeners of every session, because adding them to one session costs more than asking each time whose it is.
+
+
+@event.listens_for(Session, "after_commit")
+def _on_commit(session: Session) -> None:
+    if (unit := _joined.get(session)) is not None:
+        unit.note_commit()
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _on_end(session: Session, transaction: SessionTransaction) -> None:
+    if (unit := _joined.get(session)) is not None:
+        unit.note_end(transaction)
+
+
 @contextmanager
 def unit_of_work(session: Session, model: type, table: Table) -> Iterator[Unit]:
     """Open one unit on the database of `model`: commit on exit, roll back on error, name a conflict `Conflict`."""
-    unit = Unit(session, session.get_bind(model), table)
+    unit = Unit(session, bind_of(session, model), table)
     try:
         unit.open()
         try:
@@ -177,7 +212,7 @@ def unit_of_work(session: Session, model: type, table: Table) -> Iterator[Unit]:
 @asynccontextmanager
 async def async_unit_of_work(session: AsyncSession, model: type, table: Table) -> AsyncIterator[Unit]:
     """The same, awaited: each step runs in the session's greenlet."""
-    unit = Unit(session.sync_session, session.sync_session.get_bind(model), table)
+    unit = Unit(session.sync_session, bind_of(session.sync_session, model), table)
     try:
         await in_greenlet(session, unit.open)
         try:
@@ -206,6 +241,32 @@ def check_engine(engine: Engine) -> None:
             "create_engine('sqlite://', poolclass=StaticPool, connect_args={'check_same_thread': False})"
         )
         raise ConfigurationError(message)
+
+
+def check_transactions(connection: Connection) -> None:
+    """Refuse an engine that commits every statement by itself: payment and effect would not be saved together."""
+    try:
+        connection.begin_nested().commit()
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        message = (
+            "the engine is set to AUTOCOMMIT: give the webhook handler's session one with database transactions, "
+            "create_engine(url) without isolation_level='AUTOCOMMIT' and autocommit"
+        )
+        raise ConfigurationError(message) from error
+
+
+def bind_of(session: Session, model: type) -> Engine | Connection:
+    """Say where a session finds `model`."""
+    try:
+        return session.get_bind(model)
+    except UnboundExecutionError as error:
+        message = (
+            "the session given to the webhook handler has no engine for the account_model: make it with "
+            "sessionmaker(bind=engine)"
+        )
+        raise ConfigurationError(message) from error
 
 
 def let_go(session: Session) -> None:
@@ -269,6 +330,12 @@ def missing_table(connection: Connection, table: Table) -> ConfigurationError | 
     if missing := {column.name for column in table.c} - there:
         return ConfigurationError(
             f"the table {table.fullname!r} is another program's, or an older paytechuz's: it has no {sorted(missing)}. "
+            "Rename it and call run_migrations(engine)"
+        )
+    unique = [set(each["column_names"]) for each in inspector.get_unique_constraints(table.name, schema=table.schema)]
+    if any(set(keys) not in unique for keys in UNIQUE_KEYS):
+        return ConfigurationError(
+            f"the table {table.fullname!r} has no unique keys on {UNIQUE_KEYS}, so payments could be stored twice. "
             "Rename it and call run_migrations(engine)"
         )
     return None

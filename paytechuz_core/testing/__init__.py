@@ -5,6 +5,7 @@
 `paytechuz_core.repository`.
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from paytechuz_core.testing.payme import ONE_TIME, TOP_UP
@@ -27,8 +28,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(message)
     import pytest  # noqa: PLC0415 - see above
 
-    # Failing laws then show the values they compare.
-    pytest.register_assert_rewrite(f"{__name__}.laws")
+    if f"{__name__}.laws" not in sys.modules:  # failing laws then show the values they compare
+        pytest.register_assert_rewrite(f"{__name__}.laws")
     from paytechuz_core.testing import laws  # noqa: PLC0415 - see above
 
     return getattr(laws, name)

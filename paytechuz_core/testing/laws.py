@@ -434,7 +434,9 @@ class RepositoryLaws:
             for known in trial.storage.accounts:
                 account = repository.find_account(known.fields)
                 assert account is not None, f"{known.fields} finds no account"
-                assert (account.id, type(account.id)) == (known.id, type(known.id))
+                # A driver may give a kind of its own: asyncpg's UUID is one.
+                assert isinstance(account.id, type(known.id))
+                assert account.id == known.id
             for fields in trial.storage.strangers:
                 assert repository.find_account(fields) is None, f"{fields} finds an account"
 
@@ -482,7 +484,12 @@ class AsyncRepositoryLaws(RepositoryLaws):
     @pytest.fixture
     def trial(self, storage: Storage[AsyncBegin], run: Bridge) -> Trial:
         """Try the laws through the loop."""
-        return Trial(Storage(lambda: run.begin(storage.begin), storage.accounts, storage.strangers, storage.rivals))
+        return Trial(bridged(storage, run))
+
+
+def bridged(storage: Storage[AsyncBegin], bridge: Bridge) -> Storage[Begin]:
+    """Give an async storage as a sync one."""
+    return Storage(lambda: bridge.begin(storage.begin), storage.accounts, storage.strangers, storage.rivals)
 
 
 class Stopped(BaseException):

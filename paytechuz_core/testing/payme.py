@@ -208,8 +208,8 @@ def unknown_account(till: Till, shop: Shop) -> Iterator[Step]:
 @scenario
 def create_and_cancel(till: Till, shop: Shop) -> Iterator[Step]:
     """Reserve an order, and give it up before it is paid (scenario 1, B1 to B9)."""
-    order, transaction = shop.new_order(), till.new_id()
-    yield from reserve(till, shop, order, transaction)
+    order, transaction, moment = shop.new_order(), till.new_id(), shop.now()
+    yield from reserve(till, order, transaction, moment)
     cancelled = till.cancel(transaction, DEBIT_FAILED)
     yield cancelled.expect(result(state=-1, cancel_time=near(shop.now()), transaction=NUMBER), GIVE_UP)
     yield till.check(transaction).expect(
@@ -228,8 +228,8 @@ def create_and_cancel(till: Till, shop: Shop) -> Iterator[Step]:
 @scenario
 def perform_and_refund(till: Till, shop: Shop) -> Iterator[Step]:
     """Reserve an order, take its payment and give it back (scenario 2, C1 to C12)."""
-    order, transaction = shop.new_order(), till.new_id()
-    yield from reserve(till, shop, order, transaction)
+    order, transaction, moment = shop.new_order(), till.new_id(), shop.now()
+    yield from reserve(till, order, transaction, moment)
     yield status(shop, order, paid=False, why=MONEY)
     performed = till.perform(transaction)
     yield performed.expect(result(state=2, perform_time=near(shop.now()), transaction=NUMBER), MONEY)
@@ -238,7 +238,7 @@ def perform_and_refund(till: Till, shop: Shop) -> Iterator[Step]:
         result(state=2, create_time=TIME, perform_time=kept(performed, "perform_time"), cancel_time=0, reason=None),
         LOOK,
     )
-    yield till.create(transaction, shop.now(), order, note="after the payment").expect(error(CANNOT_PERFORM), PAID_ONCE)
+    yield till.create(transaction, moment, order, note="after the payment").expect(error(CANNOT_PERFORM), PAID_ONCE)
     refunded = till.cancel(transaction, REFUND)
     yield refunded.expect(result(state=-2, cancel_time=near(shop.now()), transaction=NUMBER), GIVE_UP)
     kept_times = {"perform_time": kept(performed, "perform_time"), "cancel_time": kept(refunded, "cancel_time")}
@@ -249,9 +249,8 @@ def perform_and_refund(till: Till, shop: Shop) -> Iterator[Step]:
     yield status(shop, order, paid=False, why=DEAD)
 
 
-def reserve(till: Till, shop: Shop, order: Order, transaction: str) -> Iterator[Step]:
+def reserve(till: Till, order: Order, transaction: str, moment: Millis) -> Iterator[Step]:
     """Begin as both scenarios do: check, create, look, and turn another transaction away (B1 to B6)."""
-    moment = shop.now()
     yield till.check_perform(order).expect(ALLOWED, FREE)
     created = till.create(transaction, moment, order)
     yield created.expect(result(state=1, create_time=near(moment), transaction=NUMBER), BORN)

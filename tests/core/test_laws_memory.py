@@ -1,4 +1,4 @@
-"""The laws of a repository hold for `Memory`, sync and async, and each broken repository is caught by the law it breaks."""
+"""The laws of a repository hold for `Memory`, sync and async, and catch each broken repository by the law it breaks."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ ACCOUNTS = (
     Known({"id": "an-order"}, "an-order"),
     Known({"id": "seven"}, UUID("6f9619ff-8b86-d011-b42d-00c04fc964ff")),
 )
-STRANGERS = ({"id": "8"}, {"id": "AN-ORDER"}, {})
+STRANGERS: tuple[Fields, ...] = ({"id": "8"}, {"id": "AN-ORDER"}, {})
 
 
 def find_account(fields: Fields) -> Account | None:

@@ -1,6 +1,7 @@
 """The pages of the documentation, and the code blocks in them, verbatim.
 
-A block whose first line is a comment that names a file (`# shop.py`) is that file. Everything else is run where it stands.
+A block whose first line is a comment that names a file (`# shop.py`) is that file. Everything else is run where it
+stands.
 """
 
 import re

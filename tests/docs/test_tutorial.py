@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import re
 import shlex
 import shutil
 import socket
@@ -15,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,21 +23,32 @@ from packaging.requirements import Requirement
 
 from tests.docs.pages import ROOT, TUTORIAL, blocks, write_files
 
-COMMANDS: Final = [block for block in blocks(TUTORIAL, "sh")]
+COMMANDS: Final = blocks(TUTORIAL, "sh")
 SHOPS: Final = [block.text.split()[1] for block in COMMANDS if block.text.startswith("uvicorn ")]
 PATIENCE: Final = 20
 THIRTEEN_DIGITS: Final = range(10**12, 10**13)
 
 
 def test_every_command_of_the_tutorial_is_one_that_is_tested() -> None:
-    words = [line.split()[0] for block in COMMANDS for line in block.text.replace(" && ", "\n").splitlines() if line[0] != " "]
+    words = [
+        line.split()[0]
+        for block in COMMANDS
+        for line in block.text.replace(" && ", "\n").splitlines()
+        if line[0] != " "
+    ]
     assert set(words) == {"mkdir", "cd", "python3", ".", "pip", "uvicorn", "curl", "rm"}
 
 
 def test_what_the_tutorial_installs_exists() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     development = {Requirement(line).name for line in project["dependency-groups"]["dev"]}
-    wanted = [word for block in COMMANDS for line in block.text.splitlines() if line.startswith("pip ") for word in shlex.split(line)[2:]]
+    wanted = [
+        word
+        for block in COMMANDS
+        for line in block.text.splitlines()
+        if line.startswith("pip ")
+        for word in shlex.split(line)[2:]
+    ]
     assert wanted
     for requirement in map(Requirement, wanted):
         if requirement.name == project["project"]["name"]:
@@ -51,11 +62,13 @@ def test_the_calls_of_the_tutorial_are_answered_as_it_shows(shop: str, tmp_path:
     write_files(TUTORIAL, tmp_path)
     page = blocks(TUTORIAL)
     with serving(shop, tmp_path) as port:
-        for block, following in zip(page, page[1:], strict=False):
+        for block, following in pairwise(page):
             if block.text.startswith("curl "):
                 assert following.language == "json", f"{block.where} shows no answer"
                 seen = run(block.text.replace("localhost:8000", f"127.0.0.1:{port}"))
-                assert alike(json.loads(following.text), json.loads(seen)), f"{following.where} shows another answer than {seen}"
+                assert alike(json.loads(following.text), json.loads(seen)), (
+                    f"{following.where} shows another answer than {seen}"
+                )
 
 
 def test_there_are_three_shops_to_start() -> None:
@@ -70,12 +83,14 @@ def test_an_answer_that_differs_is_noticed() -> None:
     assert not alike(shown, {"id": 1, "result": {"state": 2}})
 
 
-@pytest.mark.parametrize("block", [each for each in COMMANDS if each.text.startswith("curl ")], ids=lambda each: each.where)
+@pytest.mark.parametrize(
+    "block", [each for each in COMMANDS if each.text.startswith("curl ")], ids=lambda each: each.where
+)
 def test_without_curl_the_same_bytes_are_sent(block: Any) -> None:
     # What stands in for curl reads the same command, so it must understand all of it.
     request = request_of(block.text)
     assert request.get_method() == "POST" or request.data is None
-    if request.data:
+    if isinstance(request.data, bytes):
         assert json.loads(request.data)["method"]
 
 
@@ -113,7 +128,12 @@ def run(command: str) -> str:
     """Run a curl command in a shell; where there is no curl, send what it would."""
     if shutil.which("curl"):
         done = subprocess.run(
-            ["/bin/sh", "-c", command], env={**os.environ, "NO_PROXY": "*"}, capture_output=True, text=True, check=True, timeout=PATIENCE
+            ["/bin/sh", "-c", command],
+            env={**os.environ, "NO_PROXY": "*"},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=PATIENCE,
         )
         return done.stdout
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -34,7 +34,7 @@ KEY: Final = "canary#Key:with?colon=and&percent%41"
 
 PRICE: Final = Decimal("5000.00")
 TIYIN: Final = 500_000
-NOON: Final = 1_700_000_000_000
+NOON: Final = 1_700_049_600_000  # 2023-11-15, in UTC
 HALF_DAY: Final = 43_200_000
 
 PATIENCE: Final = 30
@@ -221,6 +221,7 @@ class Database:
     """The shop's database, reached past the framework: to set the scene and to see what is stored."""
 
     engine: Engine
+    portal: BlockingPortal
     async_engine: AsyncEngine | None = None
 
     def order(self, model: Model = Order, **values: Any) -> Any:
@@ -253,6 +254,13 @@ class Database:
         """Give the state of every payment."""
         return {row["transaction_id"]: row["state"] for row in self.payments()}
 
+    def forget_connections(self) -> None:
+        """Let the shop connect anew."""
+        if self.async_engine is None:
+            self.engine.dispose()
+        else:
+            self.portal.call(self.async_engine.dispose)
+
     def empty(self) -> None:
         """Forget everything."""
         with self.engine.begin() as connection:
@@ -269,7 +277,6 @@ class Client(ABC):
     """
 
     database: Database
-    portal: BlockingPortal
     habits: Iterable[Habit] = EXAMPLE
     prepare: Habit = idle
     finish: Habit = idle
@@ -323,13 +330,13 @@ class Client(ABC):
         self, content: bytes | Iterable[bytes], headers: Mapping[str, str | bytes] | None = None, method: str = "POST"
     ) -> Answer:
         """Send one raw request. A content of several pieces goes out chunked, without a length."""
-        return read_answer(self.portal.call(self.asend, content, headers, method))
+        return read_answer(self.database.portal.call(self.asend, content, headers, method))
 
     async def asend(
         self, content: bytes | Iterable[bytes], headers: Mapping[str, str | bytes] | None = None, method: str = "POST"
     ) -> httpx.Response:
         """Send one raw request, in the shop's event loop."""
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://shop") as http:
+        async with httpx.AsyncClient(trust_env=False, transport=httpx.ASGITransport(self.app), base_url="http://shop") as http:
             sent = content if isinstance(content, bytes) else chunks(content)
             given = {"Authorization": basic(KEY)} if headers is None else dict(headers)
             return await http.request(method, "/payme", content=sent, headers=given)

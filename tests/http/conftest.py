@@ -63,10 +63,10 @@ def databases(portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) 
             run_migrations(engine)
             Base.metadata.create_all(engine)
             if not asynchronous:
-                return Database(engine)
+                return Database(engine, portal)
             async_engine = create_async_engine(place.url(driver))
             stack.callback(portal.call, async_engine.dispose)
-            return Database(engine, async_engine)
+            return Database(engine, portal, async_engine)
 
         yield database
 
@@ -85,11 +85,11 @@ def database(client_class: type[Client], driver: str, databases: Callable[..., D
 
 
 @pytest.fixture
-def open_shop(client_class: type[Client], database: Database, portal: BlockingPortal) -> Open:
+def open_shop(client_class: type[Client], database: Database) -> Open:
     """Opens a shop: `open_shop(habits=[…], settings={…})`."""
 
     def open_shop(**ways: Any) -> Client:
-        return client_class(database=database, portal=portal, **ways)
+        return client_class(database=database, **ways)
 
     return open_shop
 

@@ -22,7 +22,7 @@ def marks(status: str) -> Callable[..., Steps]:
     def run(self: Any, params: Any, transaction: Any, account: Any = None) -> Steps:
         del params, account
         model, key = self.model, transaction.account_id
-        assert type(key) is type(KEYS[model])
+        assert isinstance(key, type(KEYS[model]))
         order = (yield self.db.execute(select(model).where(model.id == key))).scalar_one()
         order.status = status
         yield self.db.commit()

@@ -374,7 +374,7 @@ def test_a_hook_that_stops_the_worker_leaves_nothing(open_shop: Open) -> None:
         except Gone as gone:  # let through, it would stop this test's own event loop
             return gone
 
-    assert isinstance(shop.portal.call(perform), Gone)
+    assert isinstance(shop.database.portal.call(perform), Gone)
     assert stored(shop) == before
     assert shop.perform("a").result["state"] == 2
     assert shop.database.find(order).paid == 1
@@ -406,7 +406,7 @@ def test_a_request_cancelled_while_its_hook_runs_is_done_entirely_or_not_at_all(
             await request
         return request.cancelled()
 
-    assert shop.portal.call(cancel_midway), "the request itself ends as cancelled"
+    assert shop.database.portal.call(cancel_midway), "the request itself ends as cancelled"
     found = shop.database.find(order)
     if shop.database.states().get("a") == move.state:
         assert (found.status, found.paid) == ("touched", 1)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from paytechuz import Refused
 from tests.http.clients import EXAMPLE, HALF_DAY, KEY, NOON, TIYIN, Answer, Client, basic
+from tests.http.every_error import CONTRARY, TABLE, every_error
 from tests.http.faults import broken_updates
 
 Open = Callable[..., Client]
@@ -624,60 +624,16 @@ def test_t45_lines_that_do_not_add_up_are_the_shops_own_bug(open_shop: Open, pri
 
 
 def test_t46_every_error_speaks_three_languages(open_shop: Open) -> None:
-    # `read_answer` looks at every message of every test; here all codes are met, and the three texts differ.
-    answers = every_error(open_shop)
-    assert {answer.code for answer in answers} == {
-        -32300, -32700, -32600, -32601, -32504, -32400, -31001, -31003, -31007, -31008, -31050, -31051, -31052, -31099,
-        -32001, -32602,
-    }  # fmt: skip
-    for answer in answers:
-        assert len(set(answer.error["message"].values())) == (1 if answer.code == -31099 else 3), answer.json
+    met = set()
+    for code, request in every_error(open_shop(habits=CONTRARY)):
+        error = request().error
+        assert error["message"].keys() == {"ru", "uz", "en"}
+        assert len({*error["message"].values()}) == (1 if code == -31099 else 3), "a merchant's one text, or three of ours"
+        met.add(error["code"])
+    assert met == TABLE
 
 
 def test_t46_the_merchants_own_words_replace_the_texts(open_shop: Open) -> None:
     shop = open_shop(settings={"messages": {-31050: {"uz": "Bunday buyurtma yo‘q"}}})
     message = shop.check_perform(404).error["message"]
     assert message == {"ru": "Счёт или заказ не найден", "uz": "Bunday buyurtma yo‘q", "en": "Account or order not found"}
-
-
-def every_error(open_shop: Open) -> list[Answer]:
-    """Meet every row of the table of errors once."""
-    def before_check_perform_transaction(self: Any, params: Any, account: Any) -> None:
-        del self, account
-        if "refuse" in params["account"]:
-            message = "not today"
-            raise Refused(message)
-        if "fail" in params["account"]:
-            raise ZeroDivisionError
-
-    def delivered(self: Any, params: Any, transaction: Any) -> bool:
-        del self, params, transaction
-        return False
-
-    delivered.__name__ = "can_reverse"
-    shop = open_shop(habits=[before_check_perform_transaction, delivered])
-    order, busy, paid = (shop.database.order() for _ in range(3))
-    shop.create("busy", busy).ok()
-    shop.pay("paid", paid)
-
-    def check_perform(**account: Any) -> Answer:
-        return shop.call("CheckPerformTransaction", amount=TIYIN, account={"order_id": order, **account})
-
-    return [
-        shop.send(b"", method="GET"),
-        shop.send(b"{"),
-        shop.message([]),
-        shop.call("NoSuchMethod"),
-        shop.message({}, {}),
-        check_perform(fail=1),
-        shop.check_perform(order, 1),
-        shop.check("unknown"),
-        shop.cancel("paid"),
-        shop.create("paid", paid),
-        shop.check_perform(404),
-        shop.check_perform(busy),
-        shop.check_perform(paid),
-        check_perform(refuse=1),
-        shop.call("SetFiscalData", id="unknown", type="PERFORM", fiscal_data={}),
-        shop.call("SetFiscalData", id="a", type="OTHER", fiscal_data={}),
-    ]

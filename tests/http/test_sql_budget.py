@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from tests.http.clients import NOON, Client, Model, MODELS
+from tests.http.clients import MODELS, NOON, Client, Database, Model
 
 FREE = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 
@@ -21,9 +21,24 @@ class Traffic:
     commits: int = 0
 
 
+def shops_engine(database: Database) -> Engine:
+    """Give the engine that the shop's handler uses."""
+    return database.engine if database.async_engine is None else database.async_engine.sync_engine
+
+
 @contextmanager
-def traffic(engine: Engine) -> Iterator[Traffic]:
-    """Watch an engine."""
+def watched(engine: Engine, name: str, listener: Callable[..., None]) -> Iterator[None]:
+    """Listen to an engine for a while."""
+    event.listen(engine, name, listener)
+    try:
+        yield
+    finally:
+        event.remove(engine, name, listener)
+
+
+@contextmanager
+def traffic(database: Database) -> Iterator[Traffic]:
+    """Watch what the shop sends to its database."""
     seen = Traffic()
 
     def execute(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
@@ -35,13 +50,9 @@ def traffic(engine: Engine) -> Iterator[Traffic]:
         del connection
         seen.commits += 1
 
-    event.listen(engine, "before_cursor_execute", execute)
-    event.listen(engine, "commit", commit)
-    try:
+    engine = shops_engine(database)
+    with watched(engine, "before_cursor_execute", execute), watched(engine, "commit", commit):
         yield seen
-    finally:
-        event.remove(engine, "before_cursor_execute", execute)
-        event.remove(engine, "commit", commit)
 
 
 @pytest.mark.every_database
@@ -53,8 +64,6 @@ def test_every_call_keeps_within_its_budget_of_statements_and_one_commit(
     keys = {"id": "ABC"} if model.__name__ == "TextOrder" else {}
     order = shop.database.order(model, **keys)
     shop.check_perform(order).ok()  # the first connection asks the server who it is
-    async_engine = shop.database.async_engine
-    engine = shop.database.engine if async_engine is None else async_engine.sync_engine
     budget: list[tuple[str, int, Callable[[], Any]]] = [
         ("CheckPerformTransaction", 2, lambda: shop.check_perform(order)),
         ("CreateTransaction", 3, lambda: shop.create("a", order)),
@@ -71,15 +80,14 @@ def test_every_call_keeps_within_its_budget_of_statements_and_one_commit(
         ("SetFiscalData, repeated", 1, lambda: shop.call("SetFiscalData", id="a", type="PERFORM", fiscal_data={"receipt_id": 1})),
     ]  # fmt: skip
     for name, allowed, call in budget:
-        with traffic(engine) as seen:
+        with traffic(shop.database) as seen:
             call()
         assert (name, len(seen.statements) <= allowed, seen.commits) == (name, True, 1), seen.statements
 
 
 def test_a_call_without_credentials_costs_nothing(open_shop: Callable[..., Client]) -> None:
     shop = open_shop(habits=[])
-    async_engine = shop.database.async_engine
-    with traffic(shop.database.engine if async_engine is None else async_engine.sync_engine) as seen:
+    with traffic(shop.database) as seen:
         for headers in ({}, {"Authorization": "Basic eDp5"}):
             assert shop.message({"id": 1, "method": "GetStatement", "params": {"from": 1, "to": 2}}, headers).code == -32504
         assert shop.send(b"{").code == -32700

@@ -1,0 +1,470 @@
+"""Fill in what docs/reference/ says of the code, so that it cannot say anything else: `make docs`.
+
+A page is ordinary Markdown. What stands between `<!-- generated: NAME -->` and `<!-- end -->` is computed here: replies
+by `Payme.decide` and `Payme.parse`, states from TRANSITIONS, errors from their list. The rest is written by hand.
+"""  # noqa: INP001 - a program beside the pages that it fills
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from paytechuz_core.decision import Decision, Event, Hook, Refused, Rejected, Snapshot
+from paytechuz_core.inbound import BODY_LIMIT, Inbound
+from paytechuz_core.payme import Payme, errors
+from paytechuz_core.payme.calls import METHODS, Call
+from paytechuz_core.payme.errors import ERRORS, Error
+from paytechuz_core.payme.replies import Reply
+from paytechuz_core.transaction import HALF_DAY, TRANSITIONS, Account, Change, Reason, State, Transaction, create
+
+REFERENCE: Final = Path(__file__).parent / "reference"
+REGION: Final = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def main() -> None:
+    """Fill in every page."""
+    for path in sorted(REFERENCE.glob("*.md")):
+        path.write_text(filled(path.read_text()))
+
+
+def filled(text: str) -> str:
+    """Give a page with all its regions computed."""
+    return REGION.sub(lambda region: f"{region[1]}\n{REGIONS[region[2]]()}\n\n{region[3]}", text)
+
+
+# Situations that the gateway is asked about
+
+NOW: Final = 1_700_000_000_000
+PRICE: Final = 500_000
+FIELDS: Final = {"id": "42"}
+ORDER: Final = Account(id=42, amount_tiyin=PRICE, hold="orders:42")
+WALLET: Final = Account(id=42)
+PAYME: Final = Payme(keys=lambda: ["key"], minimum=1_000, maximum=1_000_000, changes_password=True)
+
+
+def begin(*, age: int = 1000, transaction_id: str = "A") -> Transaction:
+    """Give an unpaid transaction of that age."""
+    born = NOW - age
+    return create(
+        now=born, gateway="payme", transaction_id=transaction_id, account=ORDER, amount_tiyin=PRICE, received=FIELDS,
+        provider_time=born,
+    ).after  # fmt: skip
+
+
+def stages(transaction_id: str = "A") -> dict[str, Transaction]:
+    """Give one transaction at every stage of its life."""
+    fresh = begin(transaction_id=transaction_id)
+    paid = fresh.perform(NOW).after
+    return {
+        "1": fresh,
+        "1, past 12 hours": begin(age=HALF_DAY + 1, transaction_id=transaction_id),
+        "2": paid,
+        "−1": fresh.cancel(NOW, Reason.DEBIT_FAILED).after,
+        "−2": paid.cancel(NOW, Reason.REFUND).after,
+    }
+
+
+STAGES: Final = stages()
+OTHERS: Final = stages("B")
+
+
+def call(method: str, **params: Any) -> Call:
+    """Build a call as `parse` does."""
+    return Call(1, METHODS[method].model_validate(params), params)
+
+
+def create_call(amount: int = PRICE, account: Mapping[str, Any] = FIELDS, *, age: int = 0) -> Call:
+    """Build a CreateTransaction."""
+    return call("CreateTransaction", id="A", time=NOW - age, amount=amount, account=account)
+
+
+def check_call(amount: int = PRICE, account: Mapping[str, Any] = FIELDS) -> Call:
+    """Build a CheckPerformTransaction."""
+    return call("CheckPerformTransaction", amount=amount, account=account)
+
+
+PERFORM: Final = call("PerformTransaction", id="A")
+CANCEL: Final = call("CancelTransaction", id="A", reason=Reason.REFUND.value)
+CHECK: Final = call("CheckTransaction", id="A")
+BLANK_PASSWORD: Final = call("ChangePassword", password=" ")  # noqa: S106 - what a hook would be spared
+FISCAL: Final = call("SetFiscalData", id="A", type="PERFORM", fiscal_data={"receipt_id": 1})
+
+ABOUT_A_TRANSACTION: Final[Mapping[str, Call]] = {
+    "CreateTransaction": create_call(),
+    "CreateTransaction, another amount": create_call(PRICE + 1),
+    "CreateTransaction, another account": create_call(account={"id": "43"}),
+    "PerformTransaction": PERFORM,
+    "CancelTransaction": CANCEL,
+    "CheckTransaction": CHECK,
+    "SetFiscalData": FISCAL,
+}
+
+
+def of_order(holder: Transaction | None = None, *, payable: bool = True) -> Snapshot:
+    """Say what is known of an order."""
+    return Snapshot(account=replace(ORDER, payable=payable), holder=holder)
+
+
+ABOUT_AN_ORDER: Final[Mapping[str, tuple[int, Mapping[str, Any], Snapshot]]] = {
+    "awaits payment": (PRICE, FIELDS, of_order()),
+    "another amount": (PRICE + 1, FIELDS, of_order()),
+    "the account field is missing or blank": (PRICE, {"id": " "}, Snapshot()),
+    "unknown": (PRICE, FIELDS, Snapshot()),
+    "unknown, and another amount": (PRICE + 1, FIELDS, Snapshot()),
+    "closed by the shop (`is_payable`)": (PRICE, FIELDS, of_order(payable=False)),
+    "held by another transaction in state 1": (PRICE, FIELDS, of_order(OTHERS["1"])),
+    "held, and another amount": (PRICE + 1, FIELDS, of_order(OTHERS["1"])),
+    "held by one past 12 hours": (PRICE, FIELDS, of_order(OTHERS["1, past 12 hours"])),
+    "paid": (PRICE, FIELDS, of_order(OTHERS["2"])),
+    "an earlier attempt was cancelled (−1)": (PRICE, FIELDS, of_order()),
+    "refunded (−2)": (PRICE, FIELDS, of_order(OTHERS["−2"])),
+    "refunded and reopened": (PRICE, FIELDS, of_order()),
+}
+
+ABOUT_A_WALLET: Final[Mapping[str, tuple[int, Account]]] = {
+    "from `minimum` to `maximum`": (PRICE, WALLET),
+    "below `minimum`": (PAYME.minimum - 1, WALLET),
+    "above `maximum`": ((PAYME.maximum or 0) + 1, WALLET),
+    "closed by the shop (`is_payable`)": (PRICE, replace(WALLET, payable=False)),
+}
+
+KEY: Final = {"authorization": "Basic " + b64encode(b"Paycom:key").decode()}
+BODY: Final = b'{"id": 1, "method": "CheckTransaction", "params": {"id": "A"}}'
+
+NO_CALL: Final[Mapping[str, Inbound]] = {
+    "not a POST": Inbound("GET", KEY, b""),
+    "credentials missing or wrong": Inbound("POST", {}, BODY),
+    "credentials missing or wrong, body broken": Inbound("POST", {}, b"{"),
+    f"body longer than {BODY_LIMIT // 1024} KiB": Inbound("POST", KEY, None),
+    "Content-Encoding": Inbound("POST", {**KEY, "content-encoding": "gzip"}, BODY),
+    "not strict JSON": Inbound("POST", KEY, b"{"),
+    "not an object, or without `method` or `params`": Inbound("POST", KEY, b'{"id": 1}'),
+    "unknown method": Inbound("POST", KEY, BODY.replace(b"CheckTransaction", b"Pay")),
+    "a param missing or of a wrong type": Inbound("POST", KEY, BODY.replace(b'"A"', b"5")),
+    "the same, of SetFiscalData": Inbound("POST", KEY, BODY.replace(b"CheckTransaction", b"SetFiscalData")),
+}
+
+
+# How a decision reads
+
+
+def decide(each: Call, snapshot: Snapshot) -> Decision[Reply]:
+    """Ask the gateway."""
+    return PAYME.decide(each, snapshot, NOW)
+
+
+def about(each: Call, transaction: Transaction) -> Decision[Reply]:
+    """Ask the gateway about a transaction that is known."""
+    return decide(each, Snapshot(transaction=transaction))
+
+
+def cell(decision: Decision[Reply]) -> str:
+    """Say a decision in a table's cell: the answer, what is written, the hooks."""
+    lines = [answer(decision.reply, stored=not decision.changes)]
+    lines += [f"*writes* {move(change)}" for change in decision.changes]
+    lines += [f"`{event.hook}`" for event in (*decision.asks, *decision.events)]
+    return "<br>".join(lines)
+
+
+def answer(reply: Reply, *, stored: bool = False) -> str:
+    """Say what is answered."""
+    match reply:
+        case Error(code=code):
+            return link(code)
+        case {"state": state}:
+            again = ", as stored" if stored and "reason" not in reply else ""
+            return f"state {number(state)}{again}"
+        case _:
+            return ", ".join(f"`{name}: {json.dumps(value)}`" for name, value in reply.items())
+
+
+def move(change: Change) -> str:
+    """Say what is written."""
+    before, after = change.before, change.after
+    if before is None:
+        return "a new transaction"
+    if before.state is after.state:
+        return "the receipt"
+    which = "" if after.transaction_id == "A" else "the other one, "
+    reason = ", reason 4" if after.reason == Reason.TIMEOUT else ""
+    return f"{which}{number(before.state)} → {number(after.state)}{reason}"
+
+
+def link(code: int) -> str:
+    """Link a code to its entry."""
+    return f"[{code}](errors.md#{code})"
+
+
+def number(state: int) -> str:
+    """Write a state's number with a minus sign."""
+    return str(int(state)).replace("-", "−")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])
+
+
+# Replies
+
+
+def known_transaction() -> str:
+    """Each call about a transaction, in each of its states."""
+    rows = []
+    for name, each in ABOUT_A_TRANSACTION.items():
+        unknown = "see below" if name.startswith("Create") else cell(decide(each, Snapshot()))
+        rows.append([name, unknown, *(cell(about(each, transaction)) for transaction in STAGES.values())])
+    return table(["", "unknown", *STAGES], rows)
+
+
+def new_for_an_order() -> str:
+    """A new transaction, by what is known of the order."""
+    rows = (
+        [name, cell(decide(check_call(amount, fields), snapshot)), cell(decide(create_call(amount, fields), snapshot))]
+        for name, (amount, fields, snapshot) in ABOUT_AN_ORDER.items()
+    )
+    return table(["The order", "CheckPerformTransaction", "CreateTransaction, new id"], rows)
+
+
+def new_and_too_late() -> str:
+    """A new transaction that is too old already, and what a setting changes."""
+    otherwise = replace(PAYME, held_code=errors.CANNOT_PERFORM.code)
+    rows = [
+        [
+            "awaits payment, but `time` is more than 12 hours ago",
+            cell(decide(create_call(age=HALF_DAY + 1), of_order())),
+        ],
+        [
+            "held, where the setting `held_code` is -31008",
+            cell(otherwise.decide(create_call(), of_order(OTHERS["1"]), NOW)),
+        ],
+    ]
+    return table(["The order", "CreateTransaction, new id"], rows)
+
+
+def new_for_a_wallet() -> str:
+    """A payment into an account that is topped up."""
+    rows = (
+        [name, *(cell(decide(each, Snapshot(account=account))) for each in (check_call(amount), create_call(amount)))]
+        for name, (amount, account) in ABOUT_A_WALLET.items()
+    )
+    return table(["The amount", "CheckPerformTransaction", "CreateTransaction, new id"], rows)
+
+
+def times() -> str:
+    """Which times are set in which state, and how the others are sent."""
+    rows = []
+    names = ("create_time", "perform_time", "cancel_time", "reason")
+    for state in ("1", "2", "−1", "−2"):
+        reply = about(CHECK, STAGES[state]).reply
+        if isinstance(reply, Error):
+            raise TypeError(reply)
+        rows.append([state, *("set" if reply[name] else json.dumps(reply[name]) for name in names)])
+    return table(["State", *(f"`{name}`" for name in names)], rows)
+
+
+def refusals() -> str:
+    """What a hook's no is answered as."""
+    refusal = Refused("…", code=-31077, data="…")
+    rows = [
+        [type(each.request).__name__, "`raise Refused(…)`", *refused(PAYME.refuse(each, refusal), refusal)]
+        for each in (check_call(), create_call(), PERFORM, CANCEL, CHECK)
+    ]
+    paid = STAGES["2"]
+    denied = PAYME.amend(CANCEL, about(CANCEL, paid), Event(Hook.CAN_REVERSE, paid), answer=False)
+    rows.append(["CancelTransaction", "`can_reverse` is False", *refused(denied.reply, refusal)])
+    return table(["Call", "The hook", "Code", "Message", "`data`"], rows)
+
+
+def refused(reply: Reply, refusal: Refused) -> list[str]:
+    """Say how much of an answer is the hook's."""
+    match reply:
+        case Error(code=code, en=text, data=data):
+            own = code == refusal.code
+            return [
+                "the hook's" if own else link(code),
+                "the hook's" if text == "…" else "ours",
+                "the hook's" if data else "none",
+            ]
+        case _:
+            raise AssertionError(reply)
+
+
+def no_call() -> str:
+    """Requests that are refused before the database is asked."""
+    rows = []
+    for name, inbound in NO_CALL.items():
+        try:
+            PAYME.parse(inbound)
+        except Rejected as rejected:
+            body = json.loads(rejected.body)
+            rows.append([name, link(body["error"]["code"]), "null" if body["id"] is None else "echoed"])
+        else:
+            raise AssertionError(name)
+    return table(["The request", "Answer", "`id`"], rows)
+
+
+def passwords() -> str:
+    """What ChangePassword is answered."""
+    rows = (
+        [name, cell(decide(call("ChangePassword", password=password), Snapshot()))]
+        for name, password in {"a text": "another", "blank": " "}.items()
+    )
+    return table(["The new password", "Answer"], rows)
+
+
+# States
+
+MEANINGS: Final[Mapping[State, str]] = {
+    State.CREATED: "The moment before a transaction exists. Never stored, never sent.",
+    State.INITIATING: "The order is reserved. No money has arrived.",
+    State.SUCCESSFULLY: "The money has arrived.",
+    State.CANCELLED: "The money had arrived and was given back.",
+    State.CANCELLED_DURING_INIT: "Given up before any money arrived.",
+}
+
+REASONS: Final[Mapping[Reason, str]] = {
+    Reason.RECEIVER_INACTIVE: "A receiver of a split payment is unknown to Payme, or inactive.",
+    Reason.DEBIT_FAILED: "The payer's card could not be debited.",
+    Reason.EXECUTION_FAILED: "The transaction could not be executed.",
+    Reason.TIMEOUT: "More than 12 hours passed. Also set by the library itself.",
+    Reason.REFUND: "The money was given back.",
+    Reason.UNKNOWN: "Unknown.",
+}
+
+
+def moves() -> dict[tuple[State, State], tuple[list[str], Hook]]:
+    """Find out from the gateway which calls make which move, and which hook tells of it."""
+    decided = [("CreateTransaction", decide(create_call(), of_order()))]
+    decided += [(name, about(each, stage)) for name, each in ABOUT_A_TRANSACTION.items() for stage in STAGES.values()]
+    found: dict[tuple[State, State], tuple[list[str], Hook]] = {}
+    for name, decision in decided:
+        for change, event in zip(decision.changes, decision.events, strict=False):
+            before = State.CREATED if change.before is None else change.before.state
+            causes, _ = found.setdefault((before, change.after.state), ([], event.hook))
+            cause = "12 hours have passed" if change.after.reason == Reason.TIMEOUT else name
+            if cause not in causes:
+                causes.append(cause)
+    return found
+
+
+def diagram() -> str:
+    """Draw TRANSITIONS."""
+    lines = ["```mermaid", "stateDiagram-v2", "    direction LR"]
+    lines += [
+        f"    {state.name}: {state.name} ({number(state)})" for state in TRANSITIONS if state is not State.CREATED
+    ]
+    causes = moves()
+    for before, afters in TRANSITIONS.items():
+        for after in sorted(afters, key=list(TRANSITIONS).index):
+            label = " or ".join(sorted(causes[before, after][0], reverse=True))
+            lines.append(f"    {'[*]' if before is State.CREATED else before.name} --> {after.name}: {label}")
+        if not afters:
+            lines.append(f"    {before.name} --> [*]")
+    return "\n".join([*lines, "```"])
+
+
+def states() -> str:
+    """Say what holds in each state."""
+    told = {after: hook for (_, after), (_, hook) in moves().items()}
+    samples = {each.state: each for each in STAGES.values()}
+    rows = []
+    for state in TRANSITIONS:
+        row = [f"`{state.name}`", number(state), MEANINGS[state]]
+        if state in samples:
+            sample = samples[state]
+            names = ("created_at", "performed_at", "cancelled_at", "reason")
+            row.append(", ".join(f"`{name}`" for name in names if getattr(sample, name) is not None))
+            row += ["no" if sample.hold is None else "yes", f"`{told[state]}`"]
+        rows.append([*row, *["—"] * (6 - len(row))])
+    return table(["State", "Number", "Meaning", "What is set", "Holds the order", "Told by the hook"], rows)
+
+
+def limit() -> str:
+    """Say how long 12 hours are."""
+    return f"{HALF_DAY:,} ms.".replace(",", " ") + " Exactly that age is still in time; one millisecond more is not."
+
+
+def reasons() -> str:
+    """List the reasons."""
+    return table(["Reason", "Name", "Meaning"], ([str(each.value), f"`{each.name}`", REASONS[each]] for each in Reason))
+
+
+# Errors
+
+EVERY_CALL: Final = (
+    errors.NOT_POST,
+    errors.NOT_JSON,
+    errors.BAD_REQUEST,
+    errors.UNKNOWN_METHOD,
+    errors.NOT_ALLOWED,
+    errors.SYSTEM_ERROR,
+)
+
+
+def answered_to() -> dict[int, list[str]]:
+    """Find out from the gateway which calls are answered which code."""
+    found: dict[int, list[str]] = {error.code: [] for error in ERRORS}
+    for name, reply in answers():
+        if isinstance(reply, Error) and name not in found[reply.code]:
+            found[reply.code].append(name)
+    return {**found, **{error.code: ["any call"] for error in EVERY_CALL}}
+
+
+def answers() -> Iterator[tuple[str, Reply]]:
+    """Go through all that the gateway is asked here."""
+    asked = [(create_call(age=HALF_DAY + 1), of_order())]
+    for amount, fields, snapshot in ABOUT_AN_ORDER.values():
+        asked += [(check_call(amount, fields), snapshot), (create_call(amount, fields), snapshot)]
+    for each in ABOUT_A_TRANSACTION.values():
+        asked += [(each, Snapshot(transaction=stage)) for stage in STAGES.values()]
+    asked += [(each, Snapshot()) for each in (PERFORM, CANCEL, CHECK, FISCAL)]
+    asked += [(BLANK_PASSWORD, Snapshot())]
+    yield from ((type(each.request).__name__, decide(each, snapshot).reply) for each, snapshot in asked)
+    for each in (check_call(), create_call(), PERFORM, CANCEL):
+        yield type(each.request).__name__, PAYME.refuse(each, Refused("…"))
+    yield "SetFiscalData", errors.FISCAL_INVALID
+
+
+def all_errors() -> str:
+    """List the errors."""
+    answered = answered_to()
+    rows = ([f"[{each.code}](#{each.code})", each.en, ", ".join(answered[each.code])] for each in ERRORS)
+    return table(["Code", "Message", "Answered to"], rows)
+
+
+def one_error(error: Error) -> str:
+    """Say what the code says of an error."""
+    told = {
+        "Answered to": ", ".join(answered_to()[error.code]),
+        "HTTP status": "200",
+        "ru": error.ru,
+        "uz": error.uz,
+        "en": error.en,
+    }
+    return "\n".join(f"- **{name}:** {text}" for name, text in told.items())
+
+
+REGIONS: Final[Mapping[str, Callable[[], str]]] = {
+    "calls about a known transaction": known_transaction,
+    "a new transaction for an order": new_for_an_order,
+    "two exceptions": new_and_too_late,
+    "a new transaction for a wallet": new_for_a_wallet,
+    "times and reason": times,
+    "refusals of hooks": refusals,
+    "requests that are no call": no_call,
+    "passwords": passwords,
+    "diagram": diagram,
+    "states": states,
+    "limit": limit,
+    "reasons": reasons,
+    "all errors": all_errors,
+    **{f"error {each.code}": partial(one_error, each) for each in ERRORS},
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,8 @@
+"""A small shop that takes payments with Payme: the example of the README, the demo and the tests.
+
+`database` and `models` are any shop's, `webhook` is where paytechuz comes in, `main` is the application. `demo` plays
+Payme against it over HTTP; `serve` leaves it running for you to try. From the repository's root:
+
+    python -m examples.fastapi_shop.demo
+    python -m examples.fastapi_shop.serve
+"""

@@ -1,0 +1,161 @@
+"""The shop, left running on loopback with an order to pay: `make serve`, then the curl lines that it prints.
+
+    python -m examples.fastapi_shop.serve [--port 8000]
+
+Everything is kept in a temporary folder and gone when Ctrl-C stops it.
+"""
+
+import argparse
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from paytechuz_core.testing import Order, Till, over_http
+
+ROOT: Final = Path(__file__).parents[2]
+WEBHOOK: Final = "/payments/payme/webhook"
+KEY: Final = "demo#key:with-a-colon&36-characters!"
+PATIENCE: Final = 30.0
+RUNNING: Final = re.compile(r"Uvicorn running on (http://[\w.:]+)")
+
+
+class Running:
+    """A shop under uvicorn: its address, the process that serves it, and what a customer can do there."""
+
+    def __init__(self, url: str, server: "subprocess.Popen[bytes]") -> None:
+        self.url = url
+        self.server = server
+
+    def order(self, amount: str) -> int:
+        """Place an order of `amount` som and give its number."""
+        number: int = self.ask("POST", "/orders", {"amount": amount})["id"]
+        return number
+
+    def status(self, number: int) -> str:
+        """Look at an order."""
+        status: str = self.ask("GET", f"/orders/{number}")["status"]
+        return status
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """Use one of the shop's own pages."""
+        connection = HTTPConnection(urlsplit(self.url).netloc, timeout=PATIENCE)
+        try:
+            headers = {"Content-Type": "application/json"}
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            message = f"{method} {path} was answered with HTTP {answer.status}"
+            raise ConnectionError(message)
+        return json.loads(text)
+
+
+@contextmanager
+def shop(folder: Path, port: int = 0) -> Iterator[Running]:
+    """Start the shop with an SQLite file in `folder`, on a free port of loopback unless one is given; stop it after."""
+    log = folder / "uvicorn.log"
+    command = [sys.executable, "-m", "uvicorn", "examples.fastapi_shop.main:app", "--port", str(port)]
+    environment = {"SHOP_DATABASE": database(folder), "PAYME_KEY": KEY}
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [*command, "--no-access-log", "--no-use-colors"],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield Running(address(server, log), server)
+    finally:
+        server.terminate()
+        try:
+            server.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def database(folder: Path) -> str:
+    """Give SQLAlchemy's URL of the shop's database."""
+    return f"sqlite:///{folder / 'shop.db'}"
+
+
+def address(server: "subprocess.Popen[bytes]", log: Path) -> str:
+    """Wait until uvicorn has written where it listens."""
+    # Port 0 and the log, rather than a port that was free a moment ago: another program may take that one meanwhile.
+    for _ in range(int(PATIENCE / 0.05)):
+        if found := RUNNING.search(log.read_text(errors="replace")):
+            return found[1]
+        if server.poll() is not None:
+            break
+        time.sleep(0.05)
+    sys.exit(f"the shop did not start:\n{log.read_text(errors='replace')}")
+
+
+def free(port: int) -> bool:
+    """Tell whether nobody listens on this port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def curl_lines(running: Running, number: int) -> list[tuple[str, str]]:
+    """Give what Payme would send, from the first question to the refund, each with a word about it."""
+    till = Till(over_http(running.url + WEBHOOK), KEY)
+    order = Order({"id": str(number)}, 500_000)
+    transaction = {"id": token_hex(12)}
+    asked = {"amount": order.amount_tiyin, "account": order.account}
+    moment = {"time": time.time_ns() // 1_000_000}
+    calls = (
+        ("may order and amount be paid?", "CheckPerformTransaction", asked),
+        ("reserve the order", "CreateTransaction", {**transaction, **moment, **asked}),
+        ("the money arrived", "PerformTransaction", transaction),
+        ("which state is it in?", "CheckTransaction", transaction),
+        ("give the money back", "CancelTransaction", {**transaction, "reason": 5}),
+    )
+    lines = []
+    for about, method, params in calls:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        header = f"Authorization: {till.authorization()}"
+        lines.append((about, f"curl -s {running.url + WEBHOOK} -H {shlex.quote(header)} -d {shlex.quote(body)}"))
+    lines.append(("what the shop says", f"curl -s {running.url}/orders/{number}"))
+    return lines
+
+
+def main() -> None:
+    """Leave the shop running until Ctrl-C."""
+    parser = argparse.ArgumentParser(description="Leave the example shop running, with curl lines to try.")
+    parser.add_argument("--port", type=int, default=8000, help="another free one is taken where this is in use")
+    port: int = parser.parse_args().port
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped either way, the shop is stopped too
+    with tempfile.TemporaryDirectory() as folder, shop(Path(folder), port if free(port) else 0) as running:
+        number = running.order("5000.00")
+        print(f"The shop runs at {running.url} (its API: {running.url}/docs), and order {number} awaits 5000.00 som.")
+        print("Be Payme, line by line; send any of them twice and see that nothing changes:")
+        for about, line in curl_lines(running, number):
+            print(f"\n# {about}\n{line}")
+        print("\nCtrl-C stops it.", flush=True)
+        try:
+            running.server.wait()
+        except KeyboardInterrupt:
+            print("\nStopped.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""The example shop, as a visitor meets it: `make demo` and `make serve`."""
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from examples.fastapi_shop import demo
+from paytechuz_core.testing import ONE_TIME
+
+ROOT: Final = Path(__file__).parents[1]
+PATIENCE: Final = 60
+"""Seconds: what the demo may take at most, and much more than anything else here does."""
+
+
+@pytest.fixture(scope="module")
+def output() -> str:
+    """What the demo prints where there is no terminal."""
+    command = [sys.executable, "-m", "examples.fastapi_shop.demo"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_demo_plays_every_scenario_and_gets_the_right_answers(output: str) -> None:
+    for scenario in ONE_TIME:
+        right, played = re.search(rf"^{scenario.name}: (\d+) of (\d+)$", output, re.MULTILINE).groups()  # type: ignore[union-attr]
+        assert int(right) == int(played) > 0
+    closing = re.fullmatch(r"demo: (\d+) of (\d+) answers right, in \d+\.\d s", output.splitlines()[-1])
+    assert closing is not None
+    assert int(closing[1]) == int(closing[2]) == output.count("│ ok │")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("call", "expected", "got"),
+    [
+        ("CheckPerformTransaction, as the sandbox calls", "-32504", "-32504 "),
+        ("CreateTransaction, a tiyin less", "-31001, twice", "-31001 "),
+        ("CheckPerformTransaction, unknown", "-31099 … -31050", "-31050 "),
+        ("CreateTransaction, a second id", "-31099 … -31050, or -31008, twice", "-31051 "),
+        ("PerformTransaction, past 12 hours", "-31008, twice", "-31008 "),
+        ("PerformTransaction, after the refund", "-31008, twice", "-31008 "),
+        ("GetStatement, both ends included", "4 in states 2, -2, 1, -1", "4 in states 2, -2, 1, -1 "),
+        ("the order's status", "paid", "paid "),
+    ],
+)
+def test_the_demo_shows_call_expected_and_got(output: str, call: str, expected: str, got: str) -> None:
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if line.startswith("│ ok")]
+    assert ["ok", call, expected] in [row[:3] for row in rows]
+    assert any(row[1] == call and f"{row[3]} ".startswith(got) for row in rows)
+
+
+@pytest.mark.slow
+def test_the_demo_shows_what_became_of_orders_and_transactions(output: str) -> None:
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if line.startswith("│")]
+    orders = {tuple(row[2:]) for row in cells if len(row) == 4 and row[1] == "5000.00"}
+    assert orders >= {
+        ("pending", ""),
+        ("paid", "SUCCESSFULLY"),
+        ("cancelled", "CANCELLED"),
+        ("cancelled", "CANCELLED_DURING_INIT"),
+        ("paid", "CANCELLED_DURING_INIT, SUCCESSFULLY"),
+    }
+    payments = [row for row in cells if len(row) == 8]
+    assert {row[3] for row in payments} == {"1", "2", "-1", "-2"}
+    for _, _, amount, state, reason, created, performed, cancelled in payments:
+        assert amount == "5000.00"
+        assert created
+        assert bool(performed) is (state in ("2", "-2"))
+        assert bool(cancelled) is bool(reason) is (state in ("-1", "-2"))
+
+
+def test_the_demo_fails_where_an_answer_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (scenario,) = (each for each in ONE_TIME if each.name == "unknown transaction")
+    monkeypatch.setattr(demo, "ONE_TIME", (scenario,))
+    monkeypatch.setattr(demo, "KEY", "not the shop's key")
+    assert demo.main() == 1
+    shown = capsys.readouterr().out
+    assert "demo: 0 of 3 answers right" in shown
+    assert "Any other code makes Payme believe" in shown
+
+
+# make serve
+
+
+@contextmanager
+def serving() -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-m", "examples.fastapi_shop.serve", "--port", "0"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=PATIENCE)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def run_curl(line: str) -> Any:
+    """Do what a curl line says, on machines without curl too."""
+    words = iter(shlex.split(line))
+    url, headers, body = "", {}, None
+    for word in words:
+        match word:
+            case "-H":
+                name, _, value = next(words).partition(": ")
+                headers[name] = value
+            case "-d":
+                body = next(words).encode()
+            case "curl" | "-s":
+                pass
+            case _:
+                url = word
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(urllib.request.Request(url, body, headers), timeout=PATIENCE) as answer:  # noqa: S310 - loopback
+        return json.load(answer)
+
+
+@pytest.mark.slow
+def test_serve_prints_curl_lines_that_pay_and_refund_an_order_until_ctrl_c() -> None:
+    with serving() as process:
+        assert process.stdout is not None
+        lines = list(iter(process.stdout.readline, "Ctrl-C stops it.\n"))
+        curls = [line for line in lines if line.startswith("curl ")]
+        for line, member, value in zip(
+            curls,
+            ("allow", "state", "state", "state", "state"),
+            (True, 1, 2, 2, -2),
+            strict=False,
+        ):
+            first, again = run_curl(line), run_curl(line)
+            assert first["result"][member] == value
+            assert again == first
+        assert run_curl(curls[-1]) == {"id": 1, "amount": "5000.00", "status": "cancelled"}
+        assert len(curls) == 6
+
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=PATIENCE) == 0
+        assert process.stdout.read() == "\nStopped.\n"
+        with pytest.raises(urllib.error.URLError):
+            run_curl(curls[-1])
