@@ -41,7 +41,8 @@ def parse_key(kind: type, value: Any, limit: int) -> Key | None:
 def restore_key(kind: type, text: str) -> Key:
     """Turn a key that was stored as text back into its own type.
 
-    A text that cannot be one is another handler's account, whose transaction stands in the same statement: it stays text.
+    A text that cannot be one is the account of another handler whose transactions stand in the same statement: it stays
+    a text.
     """
     try:
         key: Key = kind(text)

@@ -16,9 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from paytechuz_core.sql import AsyncSqlHandler, PaymentTransaction, PaymeSettings, SqlHandler, run_migrations
+from paytechuz_core.sql.model import table_of
 from tests.core.wire import KEY, NOW, Params, Wire, encoded, error_in, post, result_in
 
-PAYMENTS: Final = PaymentTransaction.__table__
+PAYMENTS: Final = table_of(PaymentTransaction)
 PRICE: Final = Decimal("5000.00")
 
 
