@@ -24,7 +24,7 @@ REQUIRED: Final = (
     "click_trans_id", "service_id", "click_paydoc_id", "merchant_trans_id", "amount", "action", "error", "sign_time",
     "sign_string",
 )  # fmt: skip
-NUMBER: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
+NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 SIGNED_NUMBER: Final = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 AMOUNT: Final = re.compile(r"(0|[1-9][0-9]{0,14})(\.[0-9]{1,2})?", re.ASCII)
 

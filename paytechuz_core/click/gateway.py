@@ -10,7 +10,7 @@ unless another has taken its place.
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any, ClassVar, Final
 
 from paytechuz_core.click.calls import COMPLETE, PREPARE, Call, read_form, signed, stored, whole
@@ -101,43 +101,42 @@ class Click:
 
     def decide(self, call: Call, snapshot: Snapshot, now: Millis) -> Decision[Reply]:
         """Decide one call."""
-        match call.action, snapshot.transaction:
-            case "0", None:
+        match snapshot.transaction:
+            case None if call.action == PREPARE:
                 return self._prepare(call, snapshot, now)
-            case "0", Transaction() as attempt:
-                return self._prepare_again(call, attempt)
-            case _, None if snapshot.account is None:
+            case None if snapshot.account is None:
                 return Decision(Reply(Code.ACCOUNT_NOT_FOUND))
-            case _, None:
+            case None:
                 return Decision(Reply(Code.TRANSACTION_NOT_FOUND))
-            case _, Transaction() as attempt if not (self._same_order(call, attempt) and call.prepared):
+            case attempt if call.action == PREPARE:
+                return self._prepare_again(call, attempt)
+            case attempt if not (self._same_order(call, attempt) and call.prepared):
                 return Decision(Reply(Code.TRANSACTION_NOT_FOUND))
-            case _, Transaction(amount_tiyin=amount) if amount != call.amount:
+            case Transaction(amount_tiyin=amount) if amount != call.amount:
                 return Decision(Reply(Code.INCORRECT_AMOUNT))
-            case _, Transaction() as attempt if call.error < 0:
+            case attempt if call.error < 0:
                 return self._abort(call, attempt, now)
-            case _, Transaction() as attempt:
+            case attempt:
                 return self._complete(call, attempt, now)
 
     def _prepare(self, call: Call, snapshot: Snapshot, now: Millis) -> Decision[Reply]:
-        match snapshot.account, snapshot.holder:
-            case None, _:
-                return Decision(Reply(Code.ACCOUNT_NOT_FOUND))
+        account = snapshot.account
+        if account is None:
+            return Decision(Reply(Code.ACCOUNT_NOT_FOUND))
+        match snapshot.holder:
             case _ if call.error < 0:
                 return Decision(Reply(Code.CANCELLED))
-            case _, Transaction(state=State.SUCCESSFULLY):
+            case Transaction(state=State.SUCCESSFULLY):
                 return Decision(Reply(Code.ALREADY_PAID))
-            case _, Transaction(state=State.CANCELLED):  # refunded, and not reopened
+            case Transaction(state=State.CANCELLED):  # refunded, and not reopened
                 return Decision(Reply(Code.ACCOUNT_NOT_FOUND))
-            case Account(payable=False), _:
+            case _ if not account.payable:
                 return Decision(Reply(Code.ACCOUNT_NOT_FOUND))
-            case Account() as account, _ if not self._fits(call.amount, account):
+            case _ if not self._fits(call.amount, account):
                 return Decision(Reply(Code.INCORRECT_AMOUNT))
-            case _, Transaction(gateway=other) as holder if other != self.name and not holder.expired(
-                now, self.lifetime
-            ):
+            case Transaction(gateway=other) as holder if other != self.name and not holder.expired(now, self.lifetime):
                 return Decision(Reply(Code.CANCELLED))
-            case Account() as account, holder:
+            case holder:
                 return self._begin(call, account, holder, now)
 
     def _begin(self, call: Call, account: Account, older: Transaction | None, now: Millis) -> Decision[Reply]:
@@ -208,9 +207,13 @@ class Click:
         if amount is None or amount <= 0:
             return False
         if account.amount_tiyin is not None:
-            price = account.amount_tiyin * (100 + self.commission_percent) / 100
-            return account.amount_tiyin > 0 and amount == price.quantize(Decimal(1), ROUND_HALF_UP)
+            return account.amount_tiyin > 0 and amount == self._with_commission(account.amount_tiyin)
         return self.minimum <= amount and (self.maximum is None or amount <= self.maximum)
+
+    def _with_commission(self, price: Tiyin) -> Tiyin:
+        # In whole numbers, half a tiyin up: Decimals would be rounded as the program around us has set its context.
+        part, of = self.commission_percent.as_integer_ratio()
+        return (2 * price * (100 * of + part) + 100 * of) // (200 * of)
 
     # What the merchant's hooks say
 
