@@ -2,21 +2,23 @@
 
     python -m benchmarks.payer PORT CONNECTIONS RUNS BLOCKS PAYMENTS PATH...
 
-A run is BLOCKS blocks of PAYMENTS payments on each PATH in turn: blocks are short, so that a machine that slows down for
-a second slows them all down. Prints a line for each run: the seconds that each path took. It runs in a process of its
-own, which keeps the client's work out of the server's.
+A run is BLOCKS blocks of PAYMENTS payments on each PATH in turn: blocks are short, so that a machine that slows down
+for a second slows them all down. Prints a line for each run: the seconds that each path took. It runs in a process of
+its own, which keeps the client's work out of the server's.
 """
 
 import asyncio
+import base64
 import json
 import sys
 import time
 from collections.abc import Iterator
 from itertools import count, islice
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from benchmarks.constants import AUTHORIZATION, TIYIN
-
+KEY: Final = "benchmark-key"
+AUTHORIZATION: Final = "Basic " + base64.b64encode(f"Paycom:{KEY}".encode()).decode()
+TIYIN: Final = 500_000
 Connection: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -75,5 +77,5 @@ async def main(port: int, width: int, runs: int, blocks: int, payments: int, pat
 
 
 if __name__ == "__main__":
-    numbers, paths = map(int, sys.argv[1:6]), sys.argv[6:]
-    asyncio.run(main(*numbers, paths))
+    port, width, runs, blocks, payments = map(int, sys.argv[1:6])
+    asyncio.run(main(port, width, runs, blocks, payments, sys.argv[6:]))

@@ -7,7 +7,7 @@ request is answered). `repository` is the interface to implement for a storage o
 from paytechuz_core.click import Click, payment_link
 from paytechuz_core.decision import Refused
 from paytechuz_core.engine import arespond, respond
-from paytechuz_core.hooks import Hooks
+from paytechuz_core.hooks import Hooks, call_hook
 from paytechuz_core.inbound import Inbound
 from paytechuz_core.memory import Memory
 from paytechuz_core.money import som_to_tiyin, tiyin_to_som
@@ -32,6 +32,7 @@ __all__ = [
     "State",
     "Transaction",
     "arespond",
+    "call_hook",
     "checkout_link",
     "payment_link",
     "respond",

@@ -48,4 +48,4 @@ def restore_key(kind: type, text: str) -> Key:
         key: Key = kind(text)
     except ValueError:
         return text
-    return key
+    return key if str(key) == text else text

@@ -41,8 +41,12 @@ def epoch_millis() -> Millis:
 
 
 def jitter(attempt: int) -> None:
-    """Wait a few random milliseconds, longer each time: rivals that start over together would only collide again."""
-    time.sleep(random.uniform(0.001, 0.008) * (attempt + 1))  # noqa: S311 - spreads load, guards nothing
+    """Wait before every attempt but the first: some random milliseconds, twice as many each time.
+
+    Rivals that start over together would only collide again.
+    """
+    if attempt > 0:
+        time.sleep(random.uniform(0, 0.002) * 2**attempt)  # noqa: S311 - spreads load, guards nothing
 
 
 def respond(
@@ -68,7 +72,9 @@ def handle(
 ) -> ReplyT:  # fmt: skip
     """Answer `call`; start over when another request wrote first."""
     lookup = gateway.lookup(call)
+    rival = None
     for attempt in range(ATTEMPTS):
+        pause(attempt)
         drafts = Drafts(gateway.params(call))
         try:
             with begin() as repository:
@@ -82,15 +88,15 @@ def handle(
                     fire(event, drafts)
                 for change in drafts.changes(now):
                     drafts.note(repository.save(change))
-        except Conflict:
-            pause(attempt)
+        except Conflict as conflict:
+            rival = conflict
         except Refused as refusal:
             return gateway.refuse(call, refusal)
         else:
             for event in decision.aftermath:
                 announce(fire, event, drafts)
             return decision.reply
-    raise Conflict(LOST)
+    raise Conflict(LOST) from rival
 
 
 def load(repository: Repository, lookup: Lookup) -> Snapshot:
@@ -118,7 +124,8 @@ def announce(fire: Fire, event: Event, drafts: Drafts) -> None:
 
 async def ajitter(attempt: int) -> None:
     """Wait as `jitter` does."""
-    await asyncio.sleep(random.uniform(0.001, 0.008) * (attempt + 1))  # noqa: S311 - spreads load, guards nothing
+    if attempt > 0:
+        await asyncio.sleep(random.uniform(0, 0.002) * 2**attempt)  # noqa: S311 - spreads load, guards nothing
 
 
 async def arespond(
@@ -144,7 +151,9 @@ async def ahandle(
 ) -> ReplyT:  # fmt: skip
     """Answer `call`; start over when another request wrote first."""
     lookup = gateway.lookup(call)
+    rival = None
     for attempt in range(ATTEMPTS):
+        await pause(attempt)
         drafts = Drafts(gateway.params(call))
         try:
             async with begin() as repository:
@@ -158,15 +167,15 @@ async def ahandle(
                     await fire(event, drafts)
                 for change in drafts.changes(now):
                     drafts.note(await repository.save(change))
-        except Conflict:
-            await pause(attempt)
+        except Conflict as conflict:
+            rival = conflict
         except Refused as refusal:
             return gateway.refuse(call, refusal)
         else:
             for event in decision.aftermath:
                 await aannounce(fire, event, drafts)
             return decision.reply
-    raise Conflict(LOST)
+    raise Conflict(LOST) from rival
 
 
 async def aload(repository: AsyncRepository, lookup: Lookup) -> Snapshot:

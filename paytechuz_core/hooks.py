@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from paytechuz_core.decision import Event, Hook
-from paytechuz_core.transaction import Change, Millis, Transaction
+from paytechuz_core.transaction import Change, Millis, Transaction, copied
 
 Params: TypeAlias = dict[str, Any]
 Nothing: TypeAlias = Awaitable[None] | None
@@ -100,7 +100,7 @@ class Drafts:
     def arguments(self, event: Event) -> tuple[Any, ...]:
         """Give the positional arguments of the hook that `event` names."""
         given: list[Any] = [] if event.after is None else [event.after.value]
-        given.append(deepcopy(self.params))
+        given.append(copied(self.params))
         if event.transaction is not None:
             given.append(self.open(event.transaction))
         if event.transactions is not None:
@@ -114,7 +114,8 @@ class Drafts:
         key = transaction.gateway, transaction.transaction_id
         # A copy to the bottom: what the hook does to it must reach neither the answer nor another hook.
         view = deepcopy(self.note(transaction))
-        return replace(view, extra_data=self._extra_data.setdefault(key, view.extra_data))
+        shared = self._extra_data.setdefault(key, view.extra_data)
+        return view if shared is view.extra_data else replace(view, extra_data=shared)
 
     def note(self, transaction: Transaction) -> Transaction:
         """Remember `transaction` unless a later version of it is known, and give the later one."""
@@ -125,7 +126,10 @@ class Drafts:
         return known
 
     def reopen(self, gateway: str, transaction_id: str) -> None:
-        """Give up a refunded order's hold when the call is saved."""
+        """Give up a refunded order's hold when the call is saved; only of a transaction that this call is about."""
+        if (gateway, transaction_id) not in self._latest:
+            message = f"a hook may reopen the transaction it was given, not {transaction_id}"
+            raise ValueError(message)
         self._reopened.add((gateway, transaction_id))
 
     def changes(self, now: Millis) -> Iterator[Change]:

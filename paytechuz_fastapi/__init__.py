@@ -13,8 +13,10 @@ when the request is cancelled: half a payment is not an option. `payme_router` m
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from math import inf
 from typing import Any, Final, TypeVar
 
 from anyio import CancelScope, CapacityLimiter, to_thread
@@ -69,7 +71,9 @@ __all__ = [
 
 JSON: Final = "application/json; charset=UTF-8"
 OTHER_METHODS: Final = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
+CONSUMED: Final = "the request's body was read before the webhook handler: let no dependency or middleware stream it"
 T = TypeVar("T")
+log = logging.getLogger("paytechuz")
 
 
 class ThreadedWebhook(SqlHandler):
@@ -78,7 +82,10 @@ class ThreadedWebhook(SqlHandler):
     async def handle_webhook(self, request: Request) -> Response:
         """Answer one request: always HTTP 200, as the providers want it."""
         inbound = await read(request)
-        limiter = limiter_of(type(self), self.threads)
+        if self.db.in_transaction():
+            # Its connection may be what a running call waits for, and that call's thread what this one would wait for.
+            await finish(to_thread.run_sync(self.release, limiter=limiter_of(inf)))
+        limiter = limiter_of(self.threads)
         return Response(await finish(to_thread.run_sync(self.respond, inbound, limiter=limiter)), media_type=JSON)
 
 
@@ -157,11 +164,16 @@ def router_of(
 async def read(request: Request) -> Inbound:
     """Read a request, and no more of its body than may be read."""
     body = bytearray()
-    with suppress(ClientDisconnect):  # nobody is left to read the answer, which an unfinished body gets all the same
+    try:
         async for chunk in request.stream():
             body += chunk
             if len(body) > BODY_LIMIT:
                 return Inbound(request.method, request.headers, None)
+    except ClientDisconnect:
+        pass  # nobody is left to read the answer, which an unfinished body gets all the same
+    except RuntimeError:
+        log.error(CONSUMED)  # noqa: TRY400 - the traceback says less than the message
+        return Inbound(request.method, request.headers, None)
     return Inbound(request.method, request.headers, bytes(body))
 
 
@@ -171,19 +183,20 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        with CancelScope(shield=True):
+        with CancelScope(shield=True):  # against anyio's cancellation, which would be repeated
             while not task.done():
-                await asyncio.wait({task})
+                with suppress(asyncio.CancelledError):  # against asyncio's: a second one must not end it either
+                    await asyncio.wait({task})
         raise
 
 
-_limiters: "RunVar[dict[tuple[type, int], CapacityLimiter]]" = RunVar("paytechuz_limiters")
+_limiters: "RunVar[dict[float, CapacityLimiter]]" = RunVar("paytechuz_limiters")
 
 
-def limiter_of(handler: type, threads: int) -> CapacityLimiter:
-    """Give a handler's own threads: in FastAPI's, calls would wait for connections that wait for threads."""
+def limiter_of(threads: float) -> CapacityLimiter:
+    """Give the library's own threads: in FastAPI's, calls would wait for connections that wait for threads."""
     limiters = _limiters.get({})
     _limiters.set(limiters)
-    if (handler, threads) not in limiters:
-        limiters[handler, threads] = CapacityLimiter(threads)
-    return limiters[handler, threads]
+    if threads not in limiters:
+        limiters[threads] = CapacityLimiter(threads)
+    return limiters[threads]

@@ -134,7 +134,7 @@ class Click:
                 return Decision(Reply(Code.ACCOUNT_NOT_FOUND))
             case _ if not self._fits(call.amount, account):
                 return Decision(Reply(Code.INCORRECT_AMOUNT))
-            case Transaction(gateway=other) as holder if other != self.name and not holder.expired(now, self.lifetime):
+            case Transaction(gateway=other) as holder if other != self.name and not holder.expired(now):
                 return Decision(Reply(Code.CANCELLED))
             case holder:
                 return self._begin(call, account, holder, now)
@@ -150,6 +150,7 @@ class Click:
             account=replace(account, hold=account.hold or self._payment(call)),
             amount_tiyin=call.amount or 0,
             received=stored(call),
+            lifetime=self.lifetime,
         )
         told = (Event(Hook.CANCELLED_PAYMENT, eviction.after) for eviction in evictions)
         return Decision(

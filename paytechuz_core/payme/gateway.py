@@ -214,6 +214,7 @@ class Payme:
             amount_tiyin=request.amount,
             received=request.account,
             provider_time=request.time,
+            lifetime=self.timeout,
         )
         asks = Hook.BEFORE_CHECK_PERFORM_TRANSACTION, Hook.GET_RECEIVERS
         return Decision(
@@ -229,7 +230,7 @@ class Payme:
                 return Decision(errors.WRONG_AMOUNT)
             case Transaction(account=account) if not self._same(account, request.account):
                 return Decision(errors.ACCOUNT_NOT_FOUND.about(self.fields[0]))
-            case Transaction(state=State.INITIATING) if transaction.expired(now, self.timeout):
+            case Transaction(state=State.INITIATING) if transaction.expired(now):
                 return self._expire(transaction, now)
             case Transaction(state=State.INITIATING):
                 return Decision(created(transaction), events=(Event(Hook.TRANSACTION_ALREADY_EXISTS, transaction),))
@@ -242,7 +243,7 @@ class Payme:
                 return Decision(errors.TRANSACTION_NOT_FOUND)
             case Transaction(state=State.SUCCESSFULLY):  # a replay
                 return Decision(performed(transaction))
-            case Transaction(state=State.INITIATING) if transaction.expired(now, self.timeout):
+            case Transaction(state=State.INITIATING) if transaction.expired(now):
                 return self._expire(transaction, now)
             case Transaction(state=State.INITIATING):
                 change = transaction.perform(now)
@@ -307,7 +308,7 @@ class Payme:
                 return errors.WRONG_AMOUNT
             case Account(payable=False), _:
                 return errors.ACCOUNT_CLOSED.about(first)
-            case _, Transaction(state=State.INITIATING) as holder if not holder.expired(now, self.timeout):
+            case _, Transaction(state=State.INITIATING) as holder if not holder.expired(now):
                 return errors.ACCOUNT_HELD.about(first)
             case _, Transaction(state=State.SUCCESSFULLY | State.CANCELLED):
                 return errors.ACCOUNT_CLOSED.about(first)

@@ -18,10 +18,13 @@ from sqlalchemy import (
     Select,
     SmallInteger,
     String,
+    Table,
+    Uuid,
     bindparam,
     inspect,
     select,
 )
+from sqlalchemy.exc import MultipleResultsFound
 from sqlalchemy.orm import Mapper, Session
 
 from paytechuz_core.accounts import TEXT_LIMIT, parse_key, restore_key
@@ -31,10 +34,15 @@ from paytechuz_core.transaction import Account, Fields, Key
 
 
 class Kind(NamedTuple):
-    """The Python type of a column that accounts are found by, and the most it can hold (a number, or a length)."""
+    """A column that accounts are found by.
 
-    type: type
+    `spelling` is what a value must be written as, `limit` the most the column can hold (a number, or a length), `own`
+    the type that the model's objects have it in: a UUID may be kept as text.
+    """
+
+    spelling: type
     limit: int
+    own: type
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +72,14 @@ class Accounts:
         values = self.parse(fields)
         if values is None:
             return None
-        found = session.scalars(self.named, values).unique().one_or_none()
+        try:
+            found = session.scalars(self.named, values).unique().one_or_none()
+        except MultipleResultsFound:
+            message = (
+                f"several accounts have this {self.model.__name__}.{', '.join(values)}: let account_column name what "
+                "is unique"
+            )
+            raise ConfigurationError(message) from None
         # A database may find a text under another spelling (MariaDB finds `abc` for `ABC`); that is another account.
         if found is None or any(str(getattr(found, name)) != str(value) for name, value in values.items()):
             return None
@@ -74,10 +89,11 @@ class Accounts:
         """Read the provider's fields as the columns' values, or give None where they cannot be any account's."""
         values = {}
         for field, column in self.columns.items():
-            value = parse_key(self.kinds[column].type, fields.get(field), self.kinds[column].limit)
+            kind = self.kinds[column]
+            value = parse_key(kind.spelling, fields.get(field), kind.limit)
             if value is None:
                 return None
-            values[column] = value
+            values[column] = value if isinstance(value, kind.own) else kind.own(value)
         return values
 
     def hold_for(self, fields: Fields) -> str | None:
@@ -128,8 +144,12 @@ def accounts_of(
     amount_field: str | None,
     one_time: bool,  # noqa: FBT001 - a key of the cache
     key_type: type | None,
+    found_otherwise: bool,  # noqa: FBT001 - as above
 ) -> Accounts:
-    """Check the settings against the model; raise `ConfigurationError` with the fix."""
+    """Check the settings against the model; raise `ConfigurationError` with the fix.
+
+    `found_otherwise`: the merchant finds the account, so no column needs to be named after the provider's fields.
+    """
     mapper: Mapper[Any] | None = inspect(model, raiseerr=False)
     if not isinstance(mapper, Mapper):
         message = f"account_model must be a SQLAlchemy model, not {model!r}"
@@ -139,28 +159,30 @@ def accounts_of(
         message = f"{model.__name__} has {len(keys)} primary key columns; an account needs exactly one"
         raise ConfigurationError(message)
     primary = keys[0]
-    if columns is None:
-        # The cash register's `order_id` is the model's primary key, unless the model has a column of that name.
-        columns = tuple(primary if name not in mapper.columns and name.endswith("_id") else name for name in fields)
-    kinds = {name: kind_of(model, mapper, name) for name in {*columns, primary}}
+    if found_otherwise:
+        fields = columns = ()
+    elif columns is None:
+        # Only `order_id` is known to mean the primary key; any other `…_id` may well be another table's.
+        columns = tuple(primary if name == "order_id" not in mapper.columns else name for name in fields)
+    kinds = {name: kind_of(model, mapper, name, key_type if name == primary else None) for name in {*columns, primary}}
     if len(columns) != len(fields):
         message = f"account_column must name one column for each account_field: {fields} and {columns}"
         raise ConfigurationError(message)
     check_amount(model, mapper, amount_field, one_time=one_time)
     return Accounts(
         model=model,
-        table=mapper.local_table.fullname if hasattr(mapper.local_table, "fullname") else str(mapper.local_table),
+        table=table.fullname if isinstance(table := mapper.primary_key[0].table, Table) else str(table),
         columns=dict(zip(fields, columns, strict=True)),
         kinds={name: kind for name, kind in kinds.items() if name in columns},
         primary=primary,
-        primary_kind=key_type or kinds[primary].type,
+        primary_kind=kinds[primary].own,
         amount_field=amount_field,
         one_time=one_time,
     )
 
 
-def kind_of(model: type, mapper: Mapper[Any], name: str) -> Kind:
-    """Look at a column that accounts are found by."""
+def kind_of(model: type, mapper: Mapper[Any], name: str, told: type | None) -> Kind:
+    """Look at a column that accounts are found by; `told` is its type where the merchant had to say."""
     if name not in mapper.columns:
         message = (
             f"{model.__name__} has no column {name!r}: set account_column to the column that the cash register's "
@@ -170,28 +192,36 @@ def kind_of(model: type, mapper: Mapper[Any], name: str) -> Kind:
     column: Column[Any] = mapper.columns[name]
     match column.type:
         case SmallInteger():
-            return Kind(int, 2**15 - 1)
+            return Kind(int, 2**15 - 1, told or int)
         case BigInteger():
-            return Kind(int, 2**63 - 1)
+            return Kind(int, 2**63 - 1, told or int)
         case Integer():
-            return Kind(int, 2**31 - 1)
+            return Kind(int, 2**31 - 1, told or int)
         case String(length=length):
-            return Kind(str, length or TEXT_LIMIT)
+            return Kind(str, length or TEXT_LIMIT, told or str)
+        case Uuid(as_uuid=as_uuid):
+            return Kind(UUID, TEXT_LIMIT, told or (UUID if as_uuid else str))
         case _:
-            return other_kind(model, name, column)
+            return other_kind(model, name, told or type_of(column))
 
 
-def other_kind(model: type, name: str, column: Column[Any]) -> Kind:
-    """Look at a column of a type that is not one of SQLAlchemy's numbers or texts."""
-    kind: type
-    try:
-        kind = column.type.python_type
-    except NotImplementedError:
-        kind = object
+def other_kind(model: type, name: str, kind: type) -> Kind:
+    """Look at a column of a type that is none of SQLAlchemy's own."""
     if kind not in (int, str, UUID):
-        message = f"{model.__name__}.{name} is a {kind.__name__}; accounts are found by integers, texts or UUIDs"
+        message = (
+            f"{model.__name__}.{name} is a {kind.__name__}; accounts are found by integers, texts or UUIDs. Where the "
+            "column's type only hides one of these, say it: account_key_type=UUID"
+        )
         raise ConfigurationError(message)
-    return Kind(kind, 2**63 - 1 if kind is int else TEXT_LIMIT)
+    return Kind(kind, 2**63 - 1 if kind is int else TEXT_LIMIT, kind)
+
+
+def type_of(column: Column[Any]) -> type:
+    """Give the Python type that a column says it has."""
+    try:
+        return column.type.python_type
+    except NotImplementedError:
+        return object
 
 
 def check_amount(model: type, mapper: Mapper[Any], name: str | None, *, one_time: bool) -> None:

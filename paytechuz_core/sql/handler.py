@@ -18,11 +18,12 @@ from paytechuz_core.decision import Event, Gateway
 from paytechuz_core.engine import Clock, arespond, respond
 from paytechuz_core.hooks import Drafts, Hooks, call_hook, overrides
 from paytechuz_core.inbound import Inbound
+from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.sql.accounts import Accounts
 from paytechuz_core.sql.model import PaymentMixin
 from paytechuz_core.sql.repository import AsyncSqlRepository, SqlRepository
 from paytechuz_core.sql.statements import statements_for
-from paytechuz_core.sql.unit import Unit, async_unit_of_work, in_greenlet, unit_of_work
+from paytechuz_core.sql.unit import Unit, async_unit_of_work, give_back, in_greenlet, unit_of_work
 from paytechuz_core.transaction import Account, Change, Fields, Millis, Transaction
 
 
@@ -68,6 +69,10 @@ class SqlHandler(Handler):
         """Answer one request of the provider."""
         return respond(self.gateway, inbound, self.begin, self.fire, self.clock)
 
+    def release(self) -> None:
+        """Give back the connection of a session that was used before; what may not be lost is refused by `respond`."""
+        give_back(self.db)
+
     @contextmanager
     def begin(self) -> Iterator[SqlRepository]:
         """Open one database transaction with the session joined to it."""
@@ -80,9 +85,9 @@ class SqlHandler(Handler):
     def fire(self, event: Event, drafts: Drafts) -> Any:
         """Call a hook, and settle what it did to the database."""
         if not self._inside(event, drafts):
-            return call_hook(self, event, drafts)
+            return plain(call_hook(self, event, drafts))
         self.unit.enter(savepoint=True)
-        answer = call_hook(self, event, drafts)
+        answer = plain(call_hook(self, event, drafts))
         self.unit.settle()
         return answer
 
@@ -92,11 +97,12 @@ class SqlHandler(Handler):
 
     def reopen(self, transaction: Transaction | PaymentMixin) -> None:
         """Let a refunded order be paid again. In a hook it is saved with the call, elsewhere at once."""
+        named = transaction.gateway, transaction.transaction_id
         if self._drafts is not None:
-            self._drafts.reopen(transaction.gateway, transaction.transaction_id)
+            self._drafts.reopen(*named)
             return
         with self.begin() as repository:
-            found = repository.find_transactions(transaction.gateway, transaction.transaction_id, None, for_update=True)
+            found = repository.find_transactions(*named, None, for_update=True)
             for change in reopened(found, self.clock()):
                 repository.save(change)
 
@@ -104,9 +110,14 @@ class SqlHandler(Handler):
         self.unit.enter(
             savepoint=overrides(self, "is_payable") or type(self).find_account is not SqlHandler.find_account
         )
-        found = self.find_account(fields)
-        account = None if found is None else self.accounts.account(found, payable=bool(self.is_payable(found)))
+        found = plain(self.find_account(fields))
+        payable = found is not None and bool(plain(self.is_payable(found)))
+        # Settled before it is read: reading what a hook's rollback expired begins anew, and would hide the rollback.
         self.unit.settle()
+        account = None
+        if found is not None:
+            account = self.accounts.account(found, payable=payable)
+            self.unit.settle()
         return account
 
 
@@ -143,13 +154,12 @@ class AsyncSqlHandler(Handler):
 
     async def reopen(self, transaction: Transaction | PaymentMixin) -> None:
         """Let a refunded order be paid again. In a hook it is saved with the call, elsewhere at once."""
+        named = transaction.gateway, transaction.transaction_id
         if self._drafts is not None:
-            self._drafts.reopen(transaction.gateway, transaction.transaction_id)
+            self._drafts.reopen(*named)
             return
         async with self.begin() as repository:
-            found = await repository.find_transactions(
-                transaction.gateway, transaction.transaction_id, None, for_update=True
-            )
+            found = await repository.find_transactions(*named, None, for_update=True)
             for change in reopened(found, self.clock()):
                 await repository.save(change)
 
@@ -157,18 +167,28 @@ class AsyncSqlHandler(Handler):
         own = overrides(self, "is_payable") or type(self).find_account is not AsyncSqlHandler.find_account
         self.unit.enter(savepoint=own)
         found = await self.find_account(fields)
-        if found is None:
-            account = None
-        else:
-            payable = bool(await awaited(self.is_payable(found)))
-            account = await in_greenlet(self.db, partial(self.accounts.account, found, payable=payable))
+        payable = found is not None and bool(await awaited(self.is_payable(found)))
         await in_greenlet(self.db, self.unit.settle)
+        account = None
+        if found is not None:
+            account = await in_greenlet(self.db, partial(self.accounts.account, found, payable=payable))
+            await in_greenlet(self.db, self.unit.settle)
         return account
 
 
 def reopened(found: Sequence[Transaction], now: Millis) -> list[Change]:
     """Release the holds of refunded orders."""
     return [transaction.reopen(now) for transaction in found if transaction.hold is not None]
+
+
+def plain(answer: Any) -> Any:
+    """Refuse what nobody would await: a hook that is `async def` under a decorator would silently never run."""
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        message = "a hook of a handler with a Session is async: make it a plain def, or use the Async… handler"
+        raise ConfigurationError(message)
+    return answer
 
 
 async def awaited(answer: Any) -> Any:

@@ -27,6 +27,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    literal_column,
     type_coerce,
 )
 from sqlalchemy.dialects import mysql, postgresql
@@ -118,6 +119,7 @@ class PaymentMixin:
     performed_at: Mapped[datetime | None] = mapped_column(UtcTime)
     cancelled_at: Mapped[datetime | None] = mapped_column(UtcTime)
     provider_time: Mapped[int | None] = mapped_column(BigInteger)
+    lifetime: Mapped[int] = mapped_column(BigInteger)
     hold: Mapped[str | None] = mapped_column(ExactText(400))
     receivers: Mapped[list[dict[str, Any]] | None] = mapped_column(json_type())
     fiscal_perform: Mapped[dict[str, Any] | None] = mapped_column(json_type())
@@ -152,8 +154,9 @@ class PaymentMixin:
     @amount.inplace.expression
     @classmethod
     def _amount_expression(cls) -> ColumnElement[Decimal]:
-        # SQLite divides floats; the two digits of the type make the quotient exact again.
-        return type_coerce(cls.amount_tiyin / Decimal(100), Numeric(20, 2))
+        # A literal, so that GROUP BY sees the same expression twice. SQLite divides floats; the two digits of the type
+        # make the quotient exact again.
+        return type_coerce(cls.amount_tiyin / literal_column("100.0", Numeric), Numeric(20, 2))
 
 
 class Base(DeclarativeBase):

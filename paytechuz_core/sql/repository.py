@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from paytechuz_core.repository import Conflict
 from paytechuz_core.sql.statements import Statements, transaction_of, update_of, values_of
-from paytechuz_core.sql.unit import in_greenlet
+from paytechuz_core.sql.unit import in_greenlet, is_duplicate
 from paytechuz_core.transaction import Account, Change, Fields, Key, Millis, Transaction
 
 
@@ -53,8 +53,10 @@ class SqlRepository:
         if change.before is None:
             try:
                 result = self.connection.execute(self.statements.insert, values_of(change))
-            except IntegrityError as rival:
-                raise Conflict(str(rival.orig)) from rival
+            except IntegrityError as error:
+                if not is_duplicate(error.orig):
+                    raise
+                raise Conflict(str(error.orig)) from error
             row: Any = result.inserted_primary_key
             return replace(change.after, id=row.id)
         values = values_of(change)

@@ -22,7 +22,7 @@ from paytechuz_core.money import Tiyin, som_to_tiyin
 from paytechuz_core.payme import Payme
 from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.sql.accounts import Accounts, accounts_of
-from paytechuz_core.sql.handler import AsyncSqlHandler
+from paytechuz_core.sql.handler import AsyncSqlHandler, SqlHandler
 from paytechuz_core.sql.model import PaymentMixin, PaymentTransaction, table_of
 
 Keys: TypeAlias = str | Sequence[str] | Callable[[], str | Sequence[str]]
@@ -60,7 +60,7 @@ class Settings:
         self.threads = threads
         self.accounts = accounts_of(
             account_model, several(account_field), several(account_column) if account_column else None, amount_field,
-            one_time_payment, account_key_type,
+            one_time_payment, account_key_type, finds_otherwise(handler),
         )  # fmt: skip
 
 
@@ -107,7 +107,8 @@ class PaymeSettings(Settings):
         self.payme_id = payme_id
         changes = type(self).change_password is not Hooks.change_password
         self.gateway = payme_of(
-            self.accounts, payme_id, payme_key if callable(payme_key) else several(payme_key), login,
+            self.accounts, several(account_field), payme_id,
+            payme_key if callable(payme_key) else several(payme_key), login,
             minimum, maximum, held_code, changes, frozen(messages or {}),
         )  # fmt: skip
 
@@ -151,7 +152,8 @@ class ClickSettings(Settings):
             clock=clock, threads=threads,
         )  # fmt: skip
         self.gateway = click_of(
-            self.accounts, service_id, secret_key if callable(secret_key) else several(secret_key), commission_percent,
+            self.accounts, several(account_field), service_id,
+            secret_key if callable(secret_key) else several(secret_key), commission_percent,
             minimum, maximum, action, lifetime,
         )  # fmt: skip
 
@@ -159,6 +161,7 @@ class ClickSettings(Settings):
 @lru_cache
 def payme_of(
     accounts: Accounts,
+    fields: tuple[str, ...],
     payme_id: str,
     keys: tuple[Any, ...] | Callable[[], str | Sequence[str]],
     login: str,
@@ -176,7 +179,7 @@ def payme_of(
     return Payme(
         keys=keys_of("payme_key", "the cash register's key from Payme's cabinet", keys),
         login=login,
-        fields=tuple(accounts.columns),
+        fields=fields,
         hold_for=accounts.hold_for,
         minimum=least,
         maximum=most,
@@ -189,6 +192,7 @@ def payme_of(
 @lru_cache
 def click_of(
     accounts: Accounts,
+    fields: tuple[str, ...],
     service_id: int | str,
     secrets: tuple[Any, ...] | Callable[[], str | Sequence[str]],
     commission_percent: Decimal | int | str,
@@ -201,7 +205,7 @@ def click_of(
     if not str(service_id).isascii() or not str(service_id).isdigit():
         message = f"service_id must be the service's number from Click's cabinet, not {service_id!r}"
         raise ConfigurationError(message)
-    if len(accounts.columns) != 1:
+    if len(fields) != 1:
         message = "account_field must be one field: Click sends only merchant_trans_id"
         raise ConfigurationError(message)
     try:
@@ -215,7 +219,7 @@ def click_of(
     return Click(
         secrets=keys_of("secret_key", "the service's secret key from Click's cabinet", secrets),
         service_id=int(service_id),
-        field=next(iter(accounts.columns)),
+        field=fields[0],
         hold_for=accounts.hold_for,
         minimum=least,
         maximum=most,
@@ -229,10 +233,13 @@ def keys_of(
     setting: str, what: str, keys: tuple[Any, ...] | Callable[[], str | Sequence[str]]
 ) -> Callable[[], tuple[str, ...]]:
     """Give the keys that are valid now; those that are known at start must not be empty."""
+    if inspect.iscoroutinefunction(keys):
+        message = f"{setting} is an async function: give a plain one that reads the keys from memory"
+        raise ConfigurationError(message)
     if callable(keys):
         return lambda: several(keys())
     if not keys or not all(isinstance(key, str) and key.strip() for key in keys):
-        message = f"{setting} is empty: set it to {what} (is its variable set?)"
+        message = f"{setting} is empty or no text: set it to {what} (is its variable set?)"
         raise ConfigurationError(message)
     return lambda: keys
 
@@ -254,6 +261,12 @@ def check_hooks(handler: type[Any]) -> None:
             if inspect.iscoroutinefunction(getattr(handler, name)):
                 message = f"{handler.__name__}.{name} is async: make it a plain def, or use the Async… handler"
                 raise ConfigurationError(message)
+
+
+def finds_otherwise(handler: type[Any]) -> bool:
+    """Tell whether the merchant finds the account."""
+    found = handler.find_account
+    return found not in (SqlHandler.find_account, AsyncSqlHandler.find_account)
 
 
 def own_session(db: Any, handler: type[Any]) -> Any:

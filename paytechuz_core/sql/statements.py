@@ -106,6 +106,7 @@ def transaction_of(row: Row[Any], key: Any) -> Transaction:
         perform_time=None if row.performed_at is None else datetime_to_millis(row.performed_at),
         cancel_time=None if row.cancelled_at is None else datetime_to_millis(row.cancelled_at),
         reason=row.reason,
+        lifetime=row.lifetime,
         hold=row.hold,
         receivers=None if row.receivers is None else tuple(row.receivers),
         fiscal_perform=row.fiscal_perform,

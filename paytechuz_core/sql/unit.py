@@ -12,14 +12,15 @@ is one too, even while committing: starting over reads what was really stored.
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
+from threading import Lock
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
-from sqlalchemy import Connection, Engine, Table, Transaction, event, inspect, update
+from sqlalchemy import Connection, Dialect, Engine, Table, Transaction, event, inspect, update
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, UnboundExecutionError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, StatementError, UnboundExecutionError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session, SessionTransaction, SessionTransactionOrigin
+from sqlalchemy.orm import Session, SessionTransaction, SessionTransactionOrigin, UOWTransaction
 from sqlalchemy.pool import StaticPool
 
 from paytechuz_core.repository import ConfigurationError, Conflict
@@ -33,10 +34,17 @@ CONFLICTING_NUMBERS: Final = frozenset({1020, 1047, 1205, 1213})
 
 SQLITE_BUSY_OR_LOCKED: Final = frozenset({5, 6})
 
+DUPLICATE_STATE: Final = "23505"
+DUPLICATE_NUMBER: Final = 1062
+SQLITE_DUPLICATES: Final = frozenset({1555, 2067})
+"""SQLITE_CONSTRAINT_PRIMARYKEY and SQLITE_CONSTRAINT_UNIQUE."""
+
 T = TypeVar("T")
-_units: "WeakKeyDictionary[Connection, Unit]" = WeakKeyDictionary()
+_claiming = Lock()
 _joined: "WeakKeyDictionary[Session, Unit]" = WeakKeyDictionary()
-_watched: "WeakSet[Engine]" = WeakSet()
+_flushed: "WeakSet[Session]" = WeakSet()
+_units: "WeakKeyDictionary[Connection, Unit]" = WeakKeyDictionary()
+_watched: "WeakSet[Dialect]" = WeakSet()
 _transactional: "WeakSet[Engine]" = WeakSet()
 _shared: "WeakKeyDictionary[Engine, Unit]" = WeakKeyDictionary()
 
@@ -58,12 +66,9 @@ class Unit:
     def open(self) -> None:
         """Begin the database transaction and join the session to it."""
         check_engine(self.bind.engine)
-        let_go(self.session)
-        # With one shared connection, two calls would be one database transaction.
-        if isinstance(self.bind.engine.pool, StaticPool) and _shared.setdefault(self.bind.engine, self) is not self:
-            message = "the in-memory database is in use"
-            raise Conflict(message)
+        self._claim()
         try:
+            let_go(self.session)
             self._begin()
         except BaseException:
             self._give_up()
@@ -73,15 +78,19 @@ class Unit:
 
     def commit(self) -> None:
         """Commit all of it, hooks' work included."""
+        self.settle()
         self.root.commit()
-        self._part(self.session.expire_all)
+        self._part()
+        if self.session.expire_on_commit:
+            self.session.expire_all()
         self._leave()
 
     def abort(self) -> None:
         """Roll back all of it, and leave nothing of it in the session."""
         with suppress(DBAPIError):
             self.session.rollback()
-        self._part(self.session.expunge_all)
+        self._part()
+        self.session.expunge_all()
         self._give_up()
         self._leave()
 
@@ -103,11 +112,26 @@ class Unit:
             message = "a conflict inside a hook"
             raise Conflict(message)
         if self._lost:
-            message = "a hook rolled back or closed its session, so its work is lost; let it raise instead"
+            message = "a hook's last word to its session was rollback() or close(): let it end with commit(), or raise"
             raise RuntimeError(message)
         if not self.root.is_active:
             message = "a hook ended the library's database transaction; commit the session, never its connection"
             raise RuntimeError(message)
+
+    def _claim(self) -> None:
+        engine = self.bind.engine
+        with _claiming:
+            if self.session in _joined:
+                message = (
+                    "another call is using this session: give each request one of its own "
+                    "(`db: Session = Depends(get_db)`), not a global or a thread's"
+                )
+                raise ConfigurationError(message)
+            # With one shared connection, two calls would be one database transaction.
+            if isinstance(engine.pool, StaticPool) and _shared.setdefault(engine, self) is not self:
+                message = "the in-memory database is in use"
+                raise Conflict(message)
+            _joined[self.session] = self
 
     def _begin(self) -> None:
         bind = self.bind
@@ -129,7 +153,7 @@ class Unit:
     def _give_up(self) -> None:
         if hasattr(self, "root"):
             with suppress(DBAPIError):
-                self.root.rollback()
+                self.root.close()  # not `rollback`, which warns where the session's has rolled it back already
 
     def _join(self) -> None:
         session, engine = self.session, self.bind.engine
@@ -139,25 +163,25 @@ class Unit:
             found = route(*args, **kwargs)
             return self.connection if found.engine is engine else found
 
+        self._lost = self._committing = False
         self._own_route = vars(session).get("get_bind")
         self._mode = session.join_transaction_mode
         # An attribute of this one session; its class (Flask-SQLAlchemy's, say) still decides which database is meant.
         vars(session)["get_bind"] = get_bind
-        if engine not in _watched:
+        if engine.dialect not in _watched:  # what listens to an engine listens to its dialect, which others may share
             event.listen(engine, "handle_error", note_conflict)
-            _watched.add(engine)
-        _units[self.connection] = _joined[session] = self
+            _watched.add(engine.dialect)
+        _units[self.connection] = self
 
-    def _part(self, forget: Callable[[], None]) -> None:
+    def _part(self) -> None:
         session = self.session
         vars(session).pop("get_bind", None)
         if self._own_route is not None:
             vars(session)["get_bind"] = self._own_route
-        _joined.pop(session, None)
         session.join_transaction_mode = self._mode
-        forget()
 
     def _leave(self) -> None:
+        _joined.pop(self.session, None)
         _shared.pop(self.bind.engine, None)
         if hasattr(self, "connection"):
             _units.pop(self.connection, None)
@@ -185,8 +209,16 @@ def _on_commit(session: Session) -> None:
         unit.note_commit()
 
 
+@event.listens_for(Session, "after_flush")
+def _on_flush(session: Session, context: UOWTransaction) -> None:
+    del context
+    _flushed.add(session)
+
+
 @event.listens_for(Session, "after_transaction_end")
 def _on_end(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        _flushed.discard(session)
     if (unit := _joined.get(session)) is not None:
         unit.note_end(transaction)
 
@@ -194,7 +226,7 @@ def _on_end(session: Session, transaction: SessionTransaction) -> None:
 @contextmanager
 def unit_of_work(session: Session, model: type, table: Table) -> Iterator[Unit]:
     """Open one unit on the database of `model`: commit on exit, roll back on error, name a conflict `Conflict`."""
-    unit = Unit(session, bind_of(session, model), table)
+    unit = Unit(session, bind_of(session, model, table), table)
     try:
         unit.open()
         try:
@@ -212,7 +244,7 @@ def unit_of_work(session: Session, model: type, table: Table) -> Iterator[Unit]:
 @asynccontextmanager
 async def async_unit_of_work(session: AsyncSession, model: type, table: Table) -> AsyncIterator[Unit]:
     """The same, awaited: each step runs in the session's greenlet."""
-    unit = Unit(session.sync_session, bind_of(session.sync_session, model), table)
+    unit = Unit(session.sync_session, bind_of(session.sync_session, model, table), table)
     try:
         await in_greenlet(session, unit.open)
         try:
@@ -257,10 +289,11 @@ def check_transactions(connection: Connection) -> None:
         raise ConfigurationError(message) from error
 
 
-def bind_of(session: Session, model: type) -> Engine | Connection:
-    """Say where a session finds `model`."""
+def bind_of(session: Session, model: type, table: Table) -> Engine | Connection:
+    """Say where a session writes what belongs to `model`."""
     try:
-        return session.get_bind(model)
+        # As SQLAlchemy's own statements ask: a `get_bind` that knows leader and replicas must give the leader.
+        return session.get_bind(inspect(model), clause=update(table))
     except UnboundExecutionError as error:
         message = (
             "the session given to the webhook handler has no engine for the account_model: make it with "
@@ -271,7 +304,7 @@ def bind_of(session: Session, model: type) -> Engine | Connection:
 
 def let_go(session: Session) -> None:
     """Make a session give back its connection; refuse one whose work that would lose."""
-    pending = bool(session.new or session.dirty or session.deleted)
+    pending = bool(session.new or session.dirty or session.deleted) or session in _flushed
     current = session.get_transaction()
     if pending or (current is not None and current.origin is not SessionTransactionOrigin.AUTOBEGIN):
         message = (
@@ -281,6 +314,14 @@ def let_go(session: Session) -> None:
         )
         raise ConfigurationError(message)
     session.rollback()
+    session.expire_all()  # what it read before may be old by now, a price too
+
+
+def give_back(session: Session) -> None:
+    """Make a session that no call is using give back its connection; leave it alone where that would lose anything."""
+    if session not in _joined:
+        with suppress(ConfigurationError, DBAPIError):
+            let_go(session)
 
 
 def lock_sqlite(connection: Connection, table: Table) -> None:
@@ -303,7 +344,7 @@ def is_conflict(error: BaseException) -> bool:
     """Tell whether a driver's error means that another request won."""
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     number = error.args[0] if error.args else None
-    sqlite = getattr(error, "sqlite_errorcode", None)
+    sqlite = sqlite_code(error)
     return (
         state in CONFLICTING_STATES
         or (number in CONFLICTING_NUMBERS if isinstance(number, int) else False)
@@ -311,14 +352,38 @@ def is_conflict(error: BaseException) -> bool:
     )
 
 
+def is_duplicate(error: BaseException | None) -> bool:
+    """Tell whether a driver's error means that a unique key is taken."""
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    number = error.args[0] if error is not None and error.args else None
+    return state == DUPLICATE_STATE or number == DUPLICATE_NUMBER or sqlite_code(error) in SQLITE_DUPLICATES
+
+
+def sqlite_code(error: BaseException | None) -> int | None:
+    """Give SQLite's extended error code."""
+    return getattr(error, "sqlite_errorcode", None)
+
+
 def translate(unit: Unit, error: Exception) -> Exception:
     """Give what the engine should see instead of `error`: start over, a fix for the merchant, or the error itself."""
-    if unit.conflicted or (isinstance(error, DBAPIError) and error.orig is not None and is_conflict(error.orig)):
+    lost = isinstance(error, DBAPIError) and (
+        error.connection_invalidated or (error.orig is not None and is_conflict(error.orig))
+    )
+    hide_parameters(error)
+    if unit.conflicted or lost:
         return Conflict(str(error))
     if isinstance(error, (OperationalError, ProgrammingError)):
         with suppress(DBAPIError), unit.bind.engine.connect() as connection:
             return missing_table(connection, unit.table) or error
     return error
+
+
+def hide_parameters(error: BaseException | None) -> None:
+    """Keep the values of SQL statements out of what is logged: one may be a new key."""
+    while error is not None:
+        if isinstance(error, StatementError):
+            error.hide_parameters = True
+        error = error.__cause__ or error.__context__
 
 
 def missing_table(connection: Connection, table: Table) -> ConfigurationError | None:

@@ -102,6 +102,7 @@ class Trial:
             "create_time": NOW,
             "update_time": NOW,
             "provider_time": NOW - 1234,
+            "lifetime": 1_800_000,
             "hold": f"orders:{name}",
         }
         return Change(None, Transaction(**{**born, **values}))

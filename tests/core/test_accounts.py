@@ -72,6 +72,11 @@ def test_a_text_is_a_key_as_long_as_its_column_holds_it(text: str, limit: int) -
     assert parse_key(str, text, limit) == (text if len(text) <= min(limit, 255) else None)
 
 
+def test_no_text_key_is_longer_than_the_column_that_stores_it() -> None:
+    assert parse_key(str, "x" * 255, 4000) == "x" * 255
+    assert parse_key(str, "x" * 256, 4000) is None
+
+
 def test_a_text_key_may_look_like_a_number_and_stays_a_text() -> None:
     assert parse_key(str, 7, 10) == "7"
     assert parse_key(str, "007", 10) == "007"
@@ -91,3 +96,10 @@ def test_a_key_stored_as_text_comes_back_in_its_own_type(key: Key) -> None:
     restored = restore_key(type(key), str(key))
     assert restored == key
     assert type(restored) is type(key)
+
+
+@pytest.mark.parametrize("text", ["", "an-order", "007", " 7", "+7", "1_000", "\uff17", "1.5", "{7}"], ids=ascii)
+@pytest.mark.parametrize("kind", [int, UUID])
+def test_a_text_that_is_no_key_of_this_handler_stays_a_text(kind: type, text: str) -> None:
+    """It is another handler's account, whose transactions stand in the same statement: `007` is not its 7."""
+    assert restore_key(kind, text) == text

@@ -81,6 +81,12 @@ def test_a_line_is_whole_tiyin_and_fully_described(line: dict[str, Any]) -> None
         check_data(detail(**line), 500_000)
 
 
+def test_the_least_of_a_line_is_enough() -> None:
+    least = {"title": "A", "price": 0, "count": 1, "code": "0", "vat_percent": 0, "package_code": "0", "discount": 0}
+    answer = {"detail": {"receipt_type": 0, "items": [least], "shipping": {"title": "", "price": 0}}}
+    assert check_data(answer, 0) == answer
+
+
 @pytest.mark.parametrize("name", ["title", "price", "count", "code", "vat_percent", "package_code"])
 def test_a_line_lacks_nothing(name: str) -> None:
     incomplete = {key: value for key, value in LINE.items() if key != name}
@@ -113,7 +119,9 @@ def test_a_hook_adds_members_and_never_decides_by_them(answer: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [object(), float("nan"), float("inf"), {1, 2}, b"bytes", "\ud800", {("a",): 1}], ids=ascii
+    "value",
+    [object(), float("nan"), float("inf"), {1, 2}, b"bytes", "\ud800", {("a",): 1}],
+    ids=lambda value: type(value).__name__,
 )
 def test_what_cannot_be_written_as_json_is_refused_before_anything_is_answered(value: object) -> None:
     with pytest.raises((ValueError, TypeError)):

@@ -45,6 +45,11 @@ def test_the_merchant_may_word_any_error_in_any_language(error: Error) -> None:
             assert sent(other, worded)["message"] == other.message
 
 
+def test_the_merchant_may_word_an_error_in_all_languages() -> None:
+    words = {"ru": "Нет", "uz": "Yo‘q", "en": "No"}
+    assert sent(ERRORS[0], gateway({ERRORS[0].code: words}))["message"] == words
+
+
 def test_a_rejected_request_is_told_in_the_merchant_s_words_too() -> None:
     error = rejection(post(b"{}", authorization=None), gateway({-32504: {"en": "Who are you?"}}))
     assert error["message"]["en"] == "Who are you?"

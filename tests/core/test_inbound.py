@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paytechuz_core import Inbound
-from paytechuz_core.inbound import basic_credentials, decode_json
+from paytechuz_core.inbound import BODY_LIMIT, basic_credentials, decode_json
 from tests.core.strategies import JSON
 
 # JSON
@@ -50,6 +50,7 @@ def test_every_value_that_json_can_say_is_read_as_it_was_written(value: Any, *, 
         (b'"a\x00"', "a raw U+0000"),
         (b"[" * 33 + b"]" * 33, "33 lists deep"),
         (b'{"a":' * 33 + b"1" + b"}" * 33, "33 objects deep"),
+        (b"[" * 33 + b"1" + b"]" * 33, "33 lists deep around a number"),
         (b"[" * 60_000, "60 000 lists, never closed"),
         (b"[" * 30_000 + b"]" * 30_000, "30 000 lists deep"),
     ],
@@ -72,6 +73,8 @@ def test_what_no_payment_endpoint_may_read_is_refused(body: bytes, why: str) -> 
         (b"[" * 32 + b"]" * 32, json.loads("[" * 32 + "]" * 32)),
         (b'["' + b"[" * 100 + b'"]', ["[" * 100]),
         (b"[" + b"[]," * 100 + b"[]]", [[]] * 101),
+        (b"[" * 32 + b"]" * 31 + b",[]]", [*json.loads("[" * 32 + "]" * 32), []]),
+        (b'{"a":' * 32 + b"1" + b"}" * 31 + b',"b":{}}', {**json.loads('{"a":' * 32 + "1" + "}" * 32), "b": {}}),
     ],
 )
 def test_limits_are_exact_and_brackets_in_a_text_are_not_nesting(body: bytes, value: object) -> None:
@@ -175,3 +178,4 @@ def test_an_encoded_body_is_never_read(headers: dict[str, str], *, readable: boo
 
 def test_a_body_over_the_limit_is_not_there() -> None:
     assert Inbound("POST", {}, None).readable is None
+    assert BODY_LIMIT == 65_536

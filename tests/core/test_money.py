@@ -34,6 +34,7 @@ def test_any_amount_of_som_is_counted_exactly_or_refused(som: Decimal) -> None:
 @pytest.mark.parametrize(
     ("som", "tiyin"),
     [
+        ("9" * 38 + ".99", int("9" * 40)),
         ("8.20", 820),
         ("4.35", 435),
         ("0.1", 10),
@@ -57,7 +58,7 @@ def test_a_float_is_refused_wherever_money_enters(som: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "som", ["", "som", "8,20", "0x10", "1e999999", "1e-999999", Decimal("sNaN"), "1" * 41 + ".005"]
+    "som", ["", "som", "8,20", "0x10", "1e999999", "1e-999999", Decimal("sNaN"), "1" * 41 + ".005", "9" * 39 + ".99"]
 )
 def test_what_is_no_number_of_som_is_refused(som: Decimal | str) -> None:
     with pytest.raises(ValueError, match="must be a number"):

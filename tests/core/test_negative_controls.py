@@ -79,7 +79,7 @@ class HolderFirst(Payme):
     """Says that an order is held before it looks at the amount."""
 
     def _payable(self, amount: int, fields: Fields, snapshot: Any, now: Millis) -> Any:
-        if snapshot.holder is not None and not snapshot.holder.expired(now, self.timeout):
+        if snapshot.holder is not None and not snapshot.holder.expired(now):
             return errors.ACCOUNT_HELD.about(self.fields[0])
         return super()._payable(amount, fields, snapshot, now)
 
@@ -152,7 +152,7 @@ class ChecksAndWrites(Payme):
     def decide(self, call: Any, snapshot: Any, now: Millis) -> Decision[Reply]:
         decision = super().decide(call, snapshot, now)
         it = snapshot.transaction
-        if isinstance(decision.reply, dict) and "reason" in decision.reply and it.expired(now, self.timeout):
+        if isinstance(decision.reply, dict) and "reason" in decision.reply and it.expired(now):
             return replace(decision, changes=(it.cancel(now, 4),))
         return decision
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, fields, replace
 from itertools import pairwise, product
 from typing import Any, Final, TypeAlias
 
@@ -602,6 +602,30 @@ def test_every_code_of_the_table_is_reached(wanted: int) -> None:
 
 def test_the_table_has_no_code_that_nothing_reaches() -> None:
     assert SITUATIONS.keys() == {error.code for error in ERRORS}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        PAYME,
+        ORDER,
+        born(),
+        Change(None, born()),
+        call(perform()),
+        PAYME.lookup(call(perform())),
+        Snapshot(),
+        decided(perform()),
+        Event(Hook.GET_STATEMENT),
+        ERRORS[0],
+        post(b""),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_decision_is_made_of_cannot_be_changed(value: Any) -> None:
+    name = fields(value)[0].name
+    with pytest.raises(FrozenInstanceError):
+        setattr(value, name, getattr(value, name))
+    assert not hasattr(value, "__dict__")
 
 
 # Whatever call arrives at whatever shop

@@ -315,7 +315,12 @@ def test_a_request_has_a_method_and_an_object_of_params(body: str) -> None:
 
 
 def wrong(message: Wire, name: str, *values: Any) -> list[Any]:
-    return [pytest.param(message, name, value, id=f"{message[0]}-{name}-{value!r:.30}") for value in values]
+    return [
+        pytest.param(
+            message, name, value, id=f"{message[0]}-{name}-{'missing' if value is MISSING else f'{value!r:.30}'}"
+        )
+        for value in values
+    ]
 
 
 MISSING: Final = object()

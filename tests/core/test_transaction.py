@@ -1,5 +1,6 @@
 """The life of a transaction: what may be written, and what can never be."""
 
+import json
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -24,7 +25,7 @@ from paytechuz_core.transaction import (
     datetime_to_millis,
     millis_to_datetime,
 )
-from tests.core.strategies import REASONS, STEPS, STORED_STATES, born, lived, lives, transactions
+from tests.core.strategies import JSON, REASONS, STEPS, STORED_STATES, born, lived, lives, transactions
 from tests.core.wire import NOW, ORDER, WALLET
 
 LATER: Final = NOW + 10 * HALF_DAY
@@ -44,6 +45,7 @@ OTHER_VALUES: Final[dict[str, Any]] = {
     "account": {"order_id": "43"},
     "state": State.CREATED,
     "create_time": NOW - 1,
+    "lifetime": 1,
     "update_time": LATER,
     "provider_time": NOW - 1,
     "perform_time": NOW + 5,
@@ -71,6 +73,24 @@ def moves() -> list[Change]:
 def test_the_table_of_moves_is_payme_s_diagram() -> None:
     assert {(a, b) for a, following in TRANSITIONS.items() for b in following} == LEGAL_MOVES
     assert TRANSITIONS.keys() == set(State)
+
+
+def test_states_and_reasons_are_payme_s_numbers() -> None:
+    assert {state.name: state.value for state in State} == {
+        "CREATED": 0,
+        "INITIATING": 1,
+        "SUCCESSFULLY": 2,
+        "CANCELLED": -2,
+        "CANCELLED_DURING_INIT": -1,
+    }
+    assert {reason.name: reason.value for reason in Reason} == {
+        "RECEIVER_INACTIVE": 1,
+        "DEBIT_FAILED": 2,
+        "EXECUTION_FAILED": 3,
+        "TIMEOUT": 4,
+        "REFUND": 5,
+        "UNKNOWN": 10,
+    }
 
 
 @pytest.mark.parametrize("after", State)
@@ -223,10 +243,10 @@ def test_every_write_is_counted(life: list[Change]) -> None:
 
 @given(st.integers(-(10**9), 10**9), st.integers(0, 10**9))
 def test_it_lives_for_its_limit_to_the_millisecond_by_the_earlier_clock(skew: Millis, limit: Millis) -> None:
-    transaction = born(at=NOW, time=NOW + skew)
+    transaction = replace(born(at=NOW, time=NOW + skew), lifetime=limit)
     earlier = min(NOW, NOW + skew)
-    assert not transaction.expired(earlier + limit, limit)
-    assert transaction.expired(earlier + limit + 1, limit)
+    assert not transaction.expired(earlier + limit)
+    assert transaction.expired(earlier + limit + 1)
 
 
 def test_the_limit_is_twelve_hours() -> None:
@@ -302,6 +322,12 @@ def test_amending_nothing_writes_nothing(transaction: Transaction) -> None:
     assert transaction.amend(LATER, **same) is None
 
 
+@given(JSON)
+def test_data_that_reads_the_same_is_not_written_again(value: Any) -> None:
+    transaction = replace(born(), extra_data={"note": value})
+    assert transaction.amend(LATER, extra_data=json.loads(json.dumps({"note": value}))) is None
+
+
 @given(transactions(), st.integers(10, 19), STEPS)
 def test_an_amendment_leaves_the_state_and_says_what_it_writes(
     transaction: Transaction, receipt: int, step: int
@@ -311,6 +337,13 @@ def test_an_amendment_leaves_the_state_and_says_what_it_writes(
     assert change.after.state is transaction.state
     assert {"fiscal_cancel", "version"} <= change.differing <= AMENDABLE
     assert change.after.fiscal_perform == transaction.fiscal_perform
+
+
+def test_one_amendment_may_touch_all_that_may_be_amended() -> None:
+    receipts = {"fiscal_perform": {"receipt_id": 1}, "fiscal_cancel": {"receipt_id": 2}}
+    change = lived(State.CANCELLED).amend(LATER, hold=None, extra_data={"note": 1}, **receipts)
+    assert change is not None
+    assert change.differing == AMENDABLE
 
 
 @pytest.mark.parametrize(("stored", "written"), [(1, True), (0, False), (1, 1.0), (True, 1)])

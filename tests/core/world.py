@@ -137,7 +137,7 @@ class Watched:
     def find_transactions(
         self, gateway: str, transaction_id: str | None, hold: str | None, *, for_update: bool
     ) -> Sequence[Transaction]:
-        self.world.happens("find_transactions")
+        self.world.happens("lock" if for_update else "find_transactions")
         return self.repository.find_transactions(gateway, transaction_id, hold, for_update=for_update)
 
     def find_account(self, fields: Fields) -> Account | None:

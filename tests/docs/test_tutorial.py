@@ -25,7 +25,7 @@ from tests.docs.pages import ROOT, TUTORIAL, blocks, write_files
 
 COMMANDS: Final = blocks(TUTORIAL, "sh")
 SHOPS: Final = [block.text.split()[1] for block in COMMANDS if block.text.startswith("uvicorn ")]
-PATIENCE: Final = 20
+PATIENCE: Final = 60
 THIRTEEN_DIGITS: Final = range(10**12, 10**13)
 
 

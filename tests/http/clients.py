@@ -12,10 +12,11 @@ import json
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property, partial
-from inspect import isawaitable, isgenerator
+from inspect import isawaitable
 from typing import Annotated, Any, ClassVar, Final, TypeVar
 from uuid import UUID, uuid4
 
@@ -36,7 +37,7 @@ from paytechuz.integrations.fastapi import (
 )
 
 KEY: Final = "canary#Key:with?colon=and&percent%41"
-"""The cash register's key, and the canary that no answer and no log may ever show. Real ones hold such characters too."""
+"""The cash register's key, and the canary that no answer and no log may show. Real ones hold such characters too."""
 
 SECRET: Final = "canary#Secret:with?colon=and&percent%41"
 """Click's secret key, a canary too."""
@@ -125,9 +126,9 @@ EXAMPLE: Final = (successfully_payment, cancelled_payment)
 
 def play(habit: Any) -> Any:
     """Run a habit whose session is a `Session`: each value it yields is there already."""
-    if not isgenerator(habit):
+    if not isinstance(habit, Generator):
         return habit
-    value = None
+    value: Any = None
     while True:
         try:
             value = habit.send(value)
@@ -137,7 +138,7 @@ def play(habit: Any) -> Any:
 
 async def aplay(habit: Any) -> Any:
     """Run a habit whose session is an `AsyncSession`: await what it yields, and raise in it what the await raises."""
-    if not isgenerator(habit):
+    if not isinstance(habit, Generator):
         return habit
     try:
         value = next(habit)
@@ -271,6 +272,14 @@ class Database:
         else:
             self.portal.call(self.async_engine.dispose)
 
+    @contextmanager
+    def only_connections(self, number: int) -> Iterator[None]:
+        """Leave no more than so many connections in the pool (which has 15)."""
+        with ExitStack() as stack:
+            for _ in range(15 - number):
+                stack.enter_context(self.engine.connect())
+            yield
+
     def empty(self) -> None:
         """Forget everything."""
         with self.engine.begin() as connection:
@@ -381,10 +390,12 @@ class Client(ABC):
         path: str = "/payme",
     ) -> httpx.Response:
         """Send one raw request, in the shop's event loop."""
-        async with httpx.AsyncClient(trust_env=False, transport=httpx.ASGITransport(self.app), base_url="http://shop") as http:
-            sent = content if isinstance(content, bytes) else chunks(content)
-            given = {"Authorization": basic(KEY)} if headers is None else dict(headers)
-            return await http.request(method, path, content=sent, headers=given)
+        sent = content if isinstance(content, bytes) else chunks(content)
+        given = {"Authorization": basic(KEY)} if headers is None else headers
+        raw = [(name.encode(), each if isinstance(each, bytes) else each.encode()) for name, each in given.items()]
+        transport = httpx.ASGITransport(self.app)
+        async with httpx.AsyncClient(trust_env=False, transport=transport, base_url="http://shop") as http:
+            return await http.request(method, path, content=sent, headers=raw)
 
     def message(self, message: Any, headers: Mapping[str, str | bytes] | None = None) -> Answer:
         """Send any JSON value."""

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from paytechuz.integrations.fastapi import run_migrations
 from tests.databases import ASYNC, REQUIRED, SYNC, Unavailable, database_of, sqlite, throw_away
 from tests.databases import Database as Place
-from tests.http.clients import CLIENTS, KEY, SECRET, Base, Client, Clock, Database, Habit
+from tests.http.clients import CLIENTS, KEY, SECRET, Base, Client, Database
 
 Databases = Callable[[str], Database]
 Open = Callable[..., Client]
@@ -27,6 +27,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         cells = [
             (client, driver)
             for client in CLIENTS
+            if not client.is_async or mark is None or mark.kwargs.get("asynchronous", True)
             for name, drivers in (ASYNC if client.is_async else SYNC).items()
             for driver in (drivers if mark and mark.kwargs.get("every_driver") else drivers[:1])
             if (name == "sqlite" if mark is None else name != mark.kwargs.get("but"))
@@ -65,7 +66,7 @@ def databases(portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) 
             if not asynchronous:
                 return Database(engine, portal)
             async_engine = create_async_engine(place.url(driver))
-            stack.callback(portal.call, async_engine.dispose)
+            stack.callback(lambda: portal.call(async_engine.dispose))
             return Database(engine, portal, async_engine)
 
         yield database

@@ -7,8 +7,8 @@ from paytechuz import Refused
 from tests.http.clients import HALF_DAY, NOON, TIYIN, Answer, Client
 
 TABLE: Final = {
-    -32300, -32700, -32600, -32601, -32504, -32400, -31001, -31003, -31007, -31008, -31050, -31051, -31052, -31099, -32001,
-    -32602,
+    -32300, -32700, -32600, -32601, -32504, -32400, -31001, -31003, -31007, -31008, -31050, -31051, -31052, -31099,
+    -32001, -32602,
 }  # fmt: skip
 """Every row of the table, with the numbers of the account range that are used here."""
 
@@ -36,7 +36,7 @@ CONTRARY: Final = (before_check_perform_transaction, can_reverse)
 
 
 def every_error(shop: Client) -> Iterator[tuple[int, Callable[[], Answer]]]:
-    """Give each code with a request that is answered by it, several where several situations are; CONTRARY's shop only."""
+    """Give each code with the requests that are answered by it, for a shop with the habits of CONTRARY."""
     order, busy, paid = (shop.database.order() for _ in range(3))
     shop.create("busy", busy).ok()
     shop.pay("paid", paid)

@@ -7,14 +7,12 @@ from typing import Final
 from sqlalchemy import Engine
 
 BREAK: Final = {
-    "sqlite": ("CREATE TRIGGER broken BEFORE UPDATE ON payments BEGIN SELECT RAISE(FAIL, 'the disk is gone'); END",),
+    "sqlite": ("CREATE TRIGGER broken BEFORE UPDATE ON payments BEGIN SELECT RAISE(FAIL, 'no disk'); END",),
     "postgresql": (
-        "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the disk is gone'; END $$",
+        "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no disk'; END $$",
         "CREATE TRIGGER broken BEFORE UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION broken()",
     ),
-    "mysql": (
-        "CREATE TRIGGER broken BEFORE UPDATE ON payments FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'disk gone'",
-    ),
+    "mysql": ("CREATE TRIGGER broken BEFORE UPDATE ON payments FOR EACH ROW SIGNAL SQLSTATE '45000'",),
 }
 MEND: Final = {
     "sqlite": ("DROP TRIGGER broken",),

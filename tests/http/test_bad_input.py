@@ -15,7 +15,19 @@ from sqlalchemy import select
 
 from tests import SIZE
 from tests.http.clients import (
-    HALF_DAY, KEY, MODELS, NOON, TIYIN, Answer, Base, Client, Model, Order, TextOrder, UuidOrder, basic,
+    HALF_DAY,
+    KEY,
+    MODELS,
+    NOON,
+    TIYIN,
+    Answer,
+    Base,
+    Client,
+    Model,
+    Order,
+    TextOrder,
+    UuidOrder,
+    basic,
 )  # fmt: skip
 from tests.http.every_error import CONTRARY, TABLE, every_error
 
@@ -63,7 +75,7 @@ def test_a_body_of_64_kib_is_read_and_one_byte_more_is_not(shop: Client) -> None
 
 
 def test_a_chunked_body_over_the_limit_is_not_read_to_its_end(shop: Client) -> None:
-    asked = []
+    asked: list[int] = []
 
     def endless() -> Iterator[bytes]:
         while True:
@@ -189,11 +201,19 @@ def test_ids_are_told_apart_byte_for_byte(open_shop: Open) -> None:
 # The account's own value
 
 ODD: list[Any] = [
-    "007", "+7", "-7", "7.0", "7e0", "1.5", 1.5, 7.0, True, False, None, [], {}, ["7"], " 7", "7 ", "7\n", "\t7", "²", "٣", "७",
-    "7", "0x7", "1_0", 10**17, str(10**17), "9" * 18, "9" * 19, "9" * 400, 2**31, 2**59, -1, 0, "0", "null", "true",
-    "", " ", "\u00a0", "\u200b7", "7\u200b", "x" * 65, "x" * 255, "x" * 256, "x" * 60_000, "' OR 1=1 --", "%", "_", "🙂" * 64,
-    "6F2D5D0E-3C1F-4B6A-9C57-0D1E2F3A4B5C", "{6f2d5d0e-3c1f-4b6a-9c57-0d1e2f3a4b5c}", "6f2d5d0e3c1f4b6a9c570d1e2f3a4b5c",
-    "urn:uuid:6f2d5d0e-3c1f-4b6a-9c57-0d1e2f3a4b5c", "6f2d5d0e-3c1f-4b6a-9c57-0d1e2f3a4b5", "ab", "aB", "AB ", "ÀB", "АВ", "Ab\u0301",
+    # no integer of 7, though some programs would say so
+    "007", "+7", "-7", "7.0", "7e0", "0x7", "1_0", " 7", "7 ", "7\n", "\t7", "\u200b7", "7\u200b", "1.5", 1.5, 7.0,
+    True, False, "²", "٣", "७", "７", ["7"],
+    # integers beyond columns, and before them
+    2**31, 2**59, 10**17, str(10**17), "9" * 18, "9" * 19, "9" * 400, -1, 0, "0",
+    # no text, and texts too long for any column
+    None, [], {}, "", " ", "\u00a0", "x" * 65, "x" * 255, "x" * 256, "x" * 60_000, "🙂" * 64,
+    # texts that some databases find equal to AB, or read as something else
+    "ab", "aB", "AB ", "ÀB", "АВ", "A\u0301B", "null", "true", "' OR 1=1 --", "%", "_",
+    # the UUID in other spellings
+    "6F2D5D0E-3C1F-4B6A-9C57-0D1E2F3A4B5C", "{6f2d5d0e-3c1f-4b6a-9c57-0d1e2f3a4b5c}",
+    "urn:uuid:6f2d5d0e-3c1f-4b6a-9c57-0d1e2f3a4b5c", "6f2d5d0e3c1f4b6a9c570d1e2f3a4b5c",
+    "6f2d5d0e-3c1f-4b6a-9c57-0d1e2f3a4b5",
 ]  # fmt: skip
 """Values that are no order's key: each is some other spelling of one that is, or something else entirely."""
 
@@ -285,8 +305,11 @@ def almost_calls(draw: st.DrawFn, free: int) -> dict[str, Any]:
 
 FUZZ = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 MOVES = {
-    ("CreateTransaction", None, 1), ("PerformTransaction", 1, 2), ("CancelTransaction", 1, -1), ("CancelTransaction", 2, -2),
-}  # fmt: skip
+    ("CreateTransaction", None, 1),
+    ("PerformTransaction", 1, 2),
+    ("CancelTransaction", 1, -1),
+    ("CancelTransaction", 2, -2),
+}
 
 
 def prepared(shop: Client) -> int:
@@ -312,7 +335,11 @@ def test_no_bytes_are_answered_with_anything_but_the_table(shop: Client) -> None
     prepared(shop)
 
     @FUZZ
-    @given(st.binary(max_size=300) | st.text(max_size=100).map(str.encode) | JSON.map(lambda each: json.dumps(each).encode()))
+    @given(
+        st.binary(max_size=300)
+        | st.text(max_size=100).map(str.encode)
+        | JSON.map(lambda each: json.dumps(each).encode())
+    )
     def run(body: bytes) -> None:
         assert harmless(shop, lambda: shop.send(body)).code in {-32700, -32600, -32601}
 
@@ -363,8 +390,10 @@ def test_no_header_is_trusted_but_the_right_one(shop: Client) -> None:
 # The secret
 
 
-def test_the_key_is_in_no_log_and_no_answer_whatever_goes_wrong(open_shop: Open, caplog: pytest.LogCaptureFixture) -> None:
-    """Every answer of every test is searched by its client; here all logs of all libraries are, at their most talkative."""
+def test_the_key_is_in_no_log_and_no_answer_whatever_goes_wrong(
+    open_shop: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every answer is searched by `read_answer`; here all logs of all libraries are, at their most talkative."""
 
     def successfully_payment(self: Any, params: Any, transaction: Any) -> None:
         del params, transaction

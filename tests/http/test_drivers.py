@@ -1,7 +1,7 @@
 """One whole payment on every driver, with accounts numbered by integers, texts and UUIDs.
 
-The hook compares the order's own key with `transaction.account_id`, as the documentation's example does. psycopg 3 and asyncpg
-refuse to compare an integer or a UUID with text, so this is where a wrong type would show.
+The hook compares the order's own key with `transaction.account_id`, as the documentation's example does. psycopg 3 and
+asyncpg refuse to compare an integer or a UUID with text, so this is where a wrong type would show.
 """
 
 from collections.abc import Callable, Generator

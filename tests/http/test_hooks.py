@@ -1,7 +1,7 @@
 """The merchant's hooks: their work commits together with the transaction's state, or not at all.
 
-The habits below are what people do in hooks, the documentation's example first. Each is tried in every move of a payment,
-with a `Session` and with an `AsyncSession`, on every database.
+The habits below are what people do in hooks, the documentation's example first. Each is tried in every move of a
+payment, with a `Session` and with an `AsyncSession`, on every database.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ import pytest
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from paytechuz import Refused
-from tests.http.clients import EXAMPLE, HALF_DAY, NOON, PATIENCE, TIYIN, Answer, Client, Habit, Order
+from paytechuz import Refused, Transaction
+from tests.http.clients import EXAMPLE, HALF_DAY, KEY, NOON, PATIENCE, TIYIN, Answer, Client, Habit, Order
 
 Open = Callable[..., Client]
 Steps = Generator[Any, Any, Any]
 
 
-class Broken(Exception):
+class Broken(Exception):  # noqa: N818 - named for what it stands for
     """The shop's own bug."""
 
 
@@ -91,6 +91,21 @@ def works_in_a_savepoint_of_its_own(self: Any, transaction: Any) -> Steps:
     yield savepoint.commit()
 
 
+def begins_and_commits_by_itself(self: Any, transaction: Any) -> Steps:
+    begun = self.db.begin()
+    if hasattr(begun, "__await__"):
+        begun = yield begun
+    yield from works(self, transaction)
+    yield begun.commit()
+
+
+def leaves_a_savepoint_open(self: Any, transaction: Any) -> Steps:
+    savepoint = self.db.begin_nested()
+    if hasattr(savepoint, "__await__"):
+        yield savepoint
+    yield from works(self, transaction)
+
+
 GOOD = (
     commits,
     commits_each_step,
@@ -99,6 +114,8 @@ GOOD = (
     rolls_back_then_commits,
     handles_a_failed_statement_in_a_savepoint,
     works_in_a_savepoint_of_its_own,
+    begins_and_commits_by_itself,
+    leaves_a_savepoint_open,
 )
 
 # What hooks do: habits whose work is lost
@@ -203,12 +220,38 @@ def commits_then_closes_the_session(self: Any, transaction: Any) -> Steps:
     yield self.db.close()
 
 
+def rolls_back_behind_the_sessions_back(self: Any, transaction: Any) -> Steps:
+    yield from only_flushes(self, transaction)
+    with suppress(DBAPIError):
+        yield self.db.execute(text("ROLLBACK"))
+
+
+def loses_its_connection(self: Any, transaction: Any) -> Steps:
+    yield from only_flushes(self, transaction)
+    yield self.db.invalidate()
+
+
+def forgets_its_objects(self: Any, transaction: Any) -> Steps:
+    yield from only_flushes(self, transaction)
+    self.db.expunge_all()
+
+
 DISPUTED = (
     swallows_a_failed_statement,
     swallows_a_failed_statement_first,
     commits_then_rolls_back,
     commits_then_closes_the_session,
+    rolls_back_behind_the_sessions_back,
+    loses_its_connection,
+    forgets_its_objects,
 )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a habit is given where there is no transaction yet."""
+
+    account_id: int
 
 
 @dataclass(frozen=True)
@@ -235,7 +278,8 @@ CREATED = Move("transaction_created", (), "create", 1)
 PAID = Move("successfully_payment", ("create",), "perform", 2)
 CANCELLED = Move("cancelled_payment", ("create",), "cancel", -1)
 REFUNDED = Move("cancelled_payment", ("create", "perform"), "cancel", -2)
-MOVES = (CREATED, PAID, CANCELLED, REFUNDED)
+MOVES = (CREATED, PAID, REFUNDED)
+"""Each hook that tells of a move once; a cancel before payment calls the same hook as a refund."""
 
 
 def make(shop: Client, method: str, order: Any) -> Answer:
@@ -248,10 +292,11 @@ def hook(name: str, habit: Callable[[Any, Any], Any], *, times: int = 1000) -> H
     """Make a hook of a habit; after that many calls it only commits, as a shop whose bug is mended."""
     calls = []
 
-    def run(self: Any, params: Any, transaction: Any, account: Any = None) -> Steps:
-        del params, account
-        calls.append(transaction)
-        yield from (habit if len(calls) <= times else commits)(self, transaction)
+    def run(self: Any, *arguments: Any) -> Steps:
+        calls.append(arguments)
+        found = [each for each in arguments if isinstance(each, Transaction)]
+        yield from (habit if len(calls) <= times else commits)(self, found[0] if found else Asked(arguments[-1].id))
+        return True  # for those that are asked
 
     run.__name__ = name
     return run
@@ -291,6 +336,28 @@ def test_a_hook_whose_work_is_lost_leaves_nothing_and_the_repetition_can_succeed
     assert make(shop, move.call, order).result["state"] == move.state
     found = shop.database.find(order)
     assert (shop.database.states(), found.status, found.paid) == ({"a": move.state}, "touched", 1)
+
+
+ASKS = (
+    Move("is_payable", (), "create", 1),
+    Move("before_check_perform_transaction", (), "create", 1),
+    Move("can_reverse", ("create", "perform"), "cancel", -2),
+)
+"""Not moves, but asked while one is decided: what is done then is saved with it, too."""
+
+
+@pytest.mark.every_database
+@pytest.mark.parametrize("move", ASKS, ids=str)
+@pytest.mark.parametrize("habit", [commits, leaves_its_changes_uncommitted, rolls_back_then_commits])
+def test_what_a_hook_does_that_is_asked_is_committed_with_the_state(open_shop: Open, move: Move, habit: Habit) -> None:
+    test_what_a_hook_does_is_committed_with_the_state(open_shop, move, habit)
+
+
+@pytest.mark.every_database
+@pytest.mark.parametrize("move", ASKS, ids=str)
+@pytest.mark.parametrize("habit", [commits_then_raises, rolls_back, closes_the_session, swallows_a_failed_commit])
+def test_a_hook_that_is_asked_and_whose_work_is_lost_leaves_nothing(open_shop: Open, move: Move, habit: Habit) -> None:
+    test_a_hook_whose_work_is_lost_leaves_nothing_and_the_repetition_can_succeed(open_shop, move, habit)
 
 
 @pytest.mark.every_database
@@ -335,7 +402,7 @@ def test_a_hook_that_swallows_every_error_is_never_a_silent_rollback(open_shop: 
 @pytest.mark.every_database(but="sqlite")  # whose one writer never meets a deadlock
 def test_a_deadlock_inside_a_hook_starts_the_call_over_even_where_the_hook_swallows_it(open_shop: Open) -> None:
     both_have_one = threading.Barrier(2)
-    tries = []
+    tries: list[str] = []
 
     def successfully_payment(self: Any, params: Any, transaction: Any) -> Steps:
         del params
@@ -359,10 +426,11 @@ def test_a_deadlock_inside_a_hook_starts_the_call_over_even_where_the_hook_swall
 
 
 @pytest.mark.every_database
-def test_a_hook_that_stops_the_worker_leaves_nothing(open_shop: Open) -> None:
+@pytest.mark.parametrize("gone", [Gone, asyncio.CancelledError])
+def test_a_hook_that_stops_the_worker_leaves_nothing(open_shop: Open, gone: type[BaseException]) -> None:
     def stops(self: Any, transaction: Any) -> Steps:
         yield from commits(self, transaction)
-        raise Gone
+        raise gone
 
     shop = open_shop(habits=[hook("successfully_payment", stops, times=1)])
     order = PAID.prepare(shop)
@@ -371,10 +439,10 @@ def test_a_hook_that_stops_the_worker_leaves_nothing(open_shop: Open) -> None:
     async def perform() -> httpx.Response | BaseException:
         try:
             return await shop.asend(b'{"method": "PerformTransaction", "params": {"id": "a"}}')
-        except Gone as gone:  # let through, it would stop this test's own event loop
-            return gone
+        except gone as stopped:  # let through, it would stop this test's own event loop
+            return stopped
 
-    assert isinstance(shop.database.portal.call(perform), Gone)
+    assert isinstance(shop.database.portal.call(perform), gone)
     assert stored(shop) == before
     assert shop.perform("a").result["state"] == 2
     assert shop.database.find(order).paid == 1
@@ -501,13 +569,49 @@ def test_a_session_can_still_be_used_after_the_handler(open_shop: Open) -> None:
     assert seen == ["pending", "paid", "paid"]
 
 
+@pytest.mark.every_database(asynchronous=False)  # which needs no threads
+def test_a_session_that_waits_for_a_thread_keeps_no_connection_from_the_call_that_has_it(open_shop: Open) -> None:
+    """Two requests have used their sessions and wait; the one that runs needs one of the only two connections."""
+    waiting = threading.Semaphore(0)
+
+    def uses(db: Any) -> Steps:
+        if len(prepared) < 1:
+            prepared.append(db)  # the first comes with an unused session
+            return
+        (yield db.execute(select(Order))).all()
+        waiting.release()
+
+    def keys() -> str:
+        """Asked for by each call, in its thread and before it connects."""
+        if not calls:
+            calls.append(1)
+            running.set()
+            for _ in range(2):
+                assert waiting.acquire(timeout=PATIENCE)
+        return KEY
+
+    prepared: list[Any] = []
+    calls: list[int] = []
+    running = threading.Event()
+    shop = open_shop(prepare=uses, settings={"threads": 1, "payme_key": keys})
+    order = shop.database.order()
+
+    def later() -> Answer:
+        assert running.wait(PATIENCE)
+        return shop.check_perform(order)
+
+    with shop.database.only_connections(2):
+        answers = shop.at_once([lambda: shop.check_perform(order), later, later])
+    assert [answer.code for answer in answers] == [None] * 3
+
+
 # What hooks are given, and what they give
 
 
 def test_hooks_hear_of_moves_and_calls_once_each_and_replays_are_no_moves(open_shop: Open) -> None:
     shop = open_shop(habits=[silent(name) for name in ALL_HOOKS])
     order = shop.database.order()
-    calls = {
+    calls: dict[str, Callable[[], Answer]] = {
         "check": lambda: shop.check_perform(order),
         "create": lambda: shop.create("a", order, time=NOON),
         "perform": lambda: shop.perform("a"),
@@ -515,7 +619,7 @@ def test_hooks_hear_of_moves_and_calls_once_each_and_replays_are_no_moves(open_s
         "statement": lambda: shop.call("GetStatement", start=NOON, end=NOON),
         "cancel": lambda: shop.cancel("a"),
     }
-    heard = {}
+    heard: dict[tuple[str, str], list[str]] = {}
     for name, call in calls.items():
         for turn in ("first", "again"):
             shop.heard.clear()
@@ -566,7 +670,17 @@ def test_hooks_are_given_the_params_and_a_detached_transaction_and_the_shops_own
         account.status = "awaiting"
         yield self.db.commit()
         seen.update(created=transaction, account=account, params=params)
-        names = ("id", "gateway", "transaction_id", "account_id", "amount", "amount_tiyin", "state", "reason", "extra_data")
+        names = (
+            "id",
+            "gateway",
+            "transaction_id",
+            "account_id",
+            "amount",
+            "amount_tiyin",
+            "state",
+            "reason",
+            "extra_data",
+        )
         times = ("created_at", "updated_at", "performed_at", "cancelled_at")
         seen["after a commit"] = {name: getattr(transaction, name) for name in (*names, *times)}
 
@@ -593,18 +707,26 @@ def test_what_hooks_put_into_extra_data_is_saved_and_given_to_the_next(open_shop
         run.__name__ = name
         return run
 
-    names = ("transaction_created", "transaction_already_exists", "successfully_payment", "check_transaction", "cancelled_payment")
+    names = (
+        "transaction_created",
+        "transaction_already_exists",
+        "successfully_payment",
+        "check_transaction",
+        "cancelled_payment",
+    )
     shop = open_shop(habits=[note(name) for name in names])
     order = shop.database.order()
-    for call in (shop.create, shop.create):
-        call("a", order).ok()
+    for _ in range(2):
+        shop.create("a", order).ok()
     for call in (shop.perform, shop.perform, shop.check, shop.cancel, shop.cancel):
         call("a").ok()
     assert shop.database.payment("a")["extra_data"] == {"heard": list(names)}
 
 
 @pytest.mark.every_database
-@pytest.mark.parametrize("name", ["before_check_perform_transaction", "get_check_data", "check_transaction", "get_statement"])
+@pytest.mark.parametrize(
+    "name", ["before_check_perform_transaction", "get_check_data", "check_transaction", "get_statement"]
+)
 def test_what_the_hooks_of_a_reading_call_write_is_committed_and_payments_is_not(open_shop: Open, name: str) -> None:
     def run(self: Any, *_: Any) -> Steps:
         self.db.add(Order(amount=1, voucher=name))
@@ -657,7 +779,9 @@ def test_a_refusal_before_payment_is_answered_in_the_merchants_words(
 @pytest.mark.parametrize(
     ("move", "code"), [(CREATED, -31077), (PAID, -31008), (CANCELLED, -31007), (REFUNDED, -31007)], ids=str
 )
-def test_a_refusal_of_a_move_is_the_methods_own_error_and_nothing_is_saved(open_shop: Open, move: Move, code: int) -> None:
+def test_a_refusal_of_a_move_is_the_methods_own_error_and_nothing_is_saved(
+    open_shop: Open, move: Move, code: int
+) -> None:
     def refuses(self: Any, transaction: Any) -> Steps:
         yield from commits(self, transaction)
         raise Refused(TEXTS, code=-31077)
@@ -687,8 +811,8 @@ def test_after_commit_hears_once_of_what_is_already_committed(open_shop: Open) -
 
     shop = open_shop(habits=[*EXAMPLE, after_commit])
     order = shop.database.order()
-    for call in (shop.create, shop.create):
-        call("a", order).ok()
+    for _ in range(2):
+        shop.create("a", order).ok()
     for call in (shop.perform, shop.perform, shop.check, shop.cancel, shop.cancel):
         call("a").ok()
     late = shop.database.order()
@@ -715,6 +839,24 @@ def test_an_error_in_after_commit_is_only_logged(open_shop: Open, caplog: pytest
     assert shop.database.find(order).paid == 1
     failures = [record for record in caplog.records if record.name == "paytechuz" and record.levelno >= logging.ERROR]
     assert [record.exc_info and record.exc_info[0] for record in failures] == [Broken, Broken]
+
+
+@pytest.mark.every_database
+def test_after_commit_may_use_the_session_and_commits_for_itself(open_shop: Open) -> None:
+    def after_commit(self: Any, event: str, params: Any, transaction: Any) -> Steps:
+        del params
+        order = yield self.db.get(Order, transaction.account_id)
+        order.status = f"told of {transaction.state}"
+        yield self.db.commit()
+        if event == "successfully_payment":
+            raise Broken
+
+    shop = open_shop(habits=[*EXAMPLE, after_commit])
+    order = shop.database.order()
+    shop.pay("a", order)
+    assert (shop.database.states(), shop.database.find(order).status) == ({"a": 2}, "told of 2")
+    shop.cancel("a").ok()
+    assert shop.database.find(order).status == "told of -2"
 
 
 def test_after_commit_hears_nothing_of_what_failed(open_shop: Open) -> None:
@@ -751,7 +893,10 @@ def test_a_refunded_order_may_be_reopened(open_shop: Open) -> None:
 
 @pytest.mark.every_database
 def test_a_payment_may_be_split_among_receivers(open_shop: Open) -> None:
-    shares = [{"id": "5305e3bab097f420a62ced0b", "amount": 200_000}, {"id": "4215e6bab097f420a62ced01", "amount": 300_000}]
+    shares = [
+        {"id": "5305e3bab097f420a62ced0b", "amount": 200_000},
+        {"id": "4215e6bab097f420a62ced01", "amount": 300_000},
+    ]
     shop = open_shop(habits=[silent("get_receivers", shares)])
     order = shop.database.order()
     first = shop.create("a", order)
@@ -788,7 +933,7 @@ def test_a_hook_that_waits_delays_no_other_call(open_shop: Open) -> None:
         answered.set()
         return answer
 
-    answers = shop.at_once([quick, *((lambda name=f"slow-{number}": shop.check(name)) for number in range(9))])  # type: ignore[misc]
+    answers = shop.at_once([quick, *((lambda name=f"slow-{number}": shop.check(name)) for number in range(9))])
     assert [answer.code for answer in answers] == [None] * 10
 
 

@@ -5,17 +5,24 @@ Its hooks are written as the documentation's example writes them: they mark the 
 """
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from decimal import Decimal
-from threading import Barrier, Thread
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Engine, Numeric, String, insert, select
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy import BigInteger, Engine, Numeric, String, event, select
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from paytechuz_core.sql import AsyncSqlHandler, PaymentTransaction, PaymeSettings, SqlHandler, run_migrations
+from paytechuz_core.sql import (
+    AsyncSqlHandler,
+    PaymentTransaction,
+    PaymeSettings,
+    SqlHandler,
+    arun_migrations,
+    run_migrations,
+)
 from paytechuz_core.sql.model import table_of
 from tests.core.wire import KEY, NOW, Params, Wire, encoded, error_in, post, result_in
 
@@ -70,6 +77,10 @@ class ShopPayme(PaymeSettings, SqlHandler):
         self.db.commit()
 
 
+class Silent(PaymeSettings, SqlHandler):
+    """A handler without hooks."""
+
+
 class AsyncShopPayme(PaymeSettings, AsyncSqlHandler):
     """The shop's handler with an `AsyncSession`."""
 
@@ -105,11 +116,15 @@ def opened(body: bytes) -> Params:
 
 @dataclass(frozen=True)
 class Shop:
-    """The shop on one database. Each call has a session of its own, as each request has."""
+    """The shop on one database. Each call has a session of its own, as each request has.
+
+    A call that is answered −32400 is asked again, as Payme does, up to `repeats` times.
+    """
 
     engine: Engine
     handler: type[Any] = ShopPayme
     settings: Params = field(default_factory=dict)
+    repeats: int = 0
 
     def open(self) -> "Shop":
         """Make the tables."""
@@ -121,10 +136,18 @@ class Shop:
         """Build the handler for one request."""
         return self.handler(db, **{**SETTINGS, **self.settings})
 
-    def ask(self, wire: Wire) -> Params:
+    def answer(self, wire: Wire) -> bytes:
         """Answer one call of Payme."""
-        with Session(self.engine) as db:
-            return opened(self.payme(db).respond(post(encoded(wire))))
+        for _ in range(1 + self.repeats):
+            with Session(self.engine) as db:
+                body: bytes = self.payme(db).respond(post(encoded(wire)))
+            if opened(body).get("code") != -32400:
+                break
+        return body
+
+    def ask(self, wire: Wire) -> Params:
+        """Answer one call, and open the answer."""
+        return opened(self.answer(wire))
 
     def order(self, **values: Any) -> str:
         """Take an order, and give its number as a payer types it."""
@@ -152,3 +175,28 @@ class Shop:
         with self.engine.connect() as connection:
             rows = connection.execute(select(Effect.kind, Effect.transaction_id).order_by(Effect.id))
             return [(row.kind, row.transaction_id) for row in rows]
+
+
+@asynccontextmanager
+async def async_shop(url: str, **settings: Any) -> AsyncIterator[AsyncEngine]:
+    """A shop that has just opened, for an `AsyncSession`."""
+    engine = create_async_engine(url, **settings)
+    await arun_migrations(engine)
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+def begin_with(engine: Engine, statement: str) -> None:
+    """Do as SQLAlchemy's documentation advises for SQLite: the driver begins nothing, an event does."""
+
+    @event.listens_for(engine, "connect")
+    def hands_off(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql(statement)

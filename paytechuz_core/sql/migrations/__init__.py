@@ -5,9 +5,11 @@ your own instead, add this folder to Alembic's `version_locations`: `paytechuz_c
 `paytechuz`).
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 from alembic import command
 from alembic.config import Config
@@ -19,6 +21,9 @@ from paytechuz_core.sql.model import PaymentTransaction, table_of
 from paytechuz_core.sql.unit import check_engine, missing_table
 
 VERSION_TABLE = "paytechuz_version"
+alone = Lock()
+"""Alembic keeps what it works on in globals, so one migration at a time in each process."""
+
 LOCK = 7_295_003_181_640_017
 """The number of PostgreSQL's advisory lock: any, as long as it stays."""
 
@@ -32,14 +37,20 @@ def run_migrations(engine: Engine) -> None:
     if isinstance(engine, AsyncEngine):
         message = "run_migrations takes an Engine; for an AsyncEngine use `await arun_migrations(engine)`"
         raise ConfigurationError(message)
-    with engine.connect() as connection:
+    with alone, engine.connect() as connection:
         upgrade(connection)
 
 
 async def arun_migrations(engine: AsyncEngine) -> None:
     """Do the same with an AsyncEngine."""
-    async with engine.connect() as connection:
-        await connection.run_sync(upgrade)
+    # Waiting for a lock would stop the event loop, and with it the task that holds the lock.
+    while not alone.acquire(blocking=False):  # noqa: ASYNC110 - threads release it too, and they set no asyncio.Event
+        await asyncio.sleep(0.01)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(upgrade)
+    finally:
+        alone.release()
 
 
 def upgrade(connection: Connection) -> None:
@@ -62,7 +73,12 @@ def locked(connection: Connection) -> Iterator[None]:
     """Hold the migrations' lock for one database transaction."""
     match connection.dialect.name:
         case "sqlite":
-            if not getattr(connection.connection.driver_connection, "in_transaction", False):
+            connection.begin()
+            if getattr(connection.connection.driver_connection, "in_transaction", False):
+                # The engine's own begin event, or the driver, has opened one: a first write takes the lock.
+                connection.exec_driver_sql("CREATE TABLE paytechuz_lock (id INTEGER)")
+                connection.exec_driver_sql("DROP TABLE paytechuz_lock")
+            else:
                 connection.exec_driver_sql("BEGIN EXCLUSIVE")
             yield
             connection.commit()

@@ -11,8 +11,34 @@ branch_labels = ("paytechuz",)
 depends_on = None
 
 
+INDEXES = {
+    "ix_payments_gateway_provider_time": ["gateway", "provider_time"],
+    "ix_payments_account_id": ["account_id"],
+}
+
+
 def upgrade() -> None:
-    """Create it."""
+    """Create it, or what is missing of it: MariaDB commits each statement, so an interrupted migration is half done."""
+    there = existing()
+    if "payments" not in there:
+        create_table()
+    for name, columns in INDEXES.items():
+        if name not in there:
+            op.create_index(name, "payments", columns)
+
+
+def existing() -> set[str]:
+    """Name the table and the indexes that are there already; none where Alembic only writes SQL."""
+    if op.get_context().as_sql:
+        return set()
+    inspector = sa.inspect(op.get_bind())
+    if not inspector.has_table("payments"):
+        return set()
+    return {"payments", *(str(index["name"]) for index in inspector.get_indexes("payments"))}
+
+
+def create_table() -> None:
+    """Create the table."""
     op.create_table(
         "payments",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
@@ -29,6 +55,7 @@ def upgrade() -> None:
         sa.Column("performed_at", UtcTime(), nullable=True),
         sa.Column("cancelled_at", UtcTime(), nullable=True),
         sa.Column("provider_time", sa.BigInteger(), nullable=True),
+        sa.Column("lifetime", sa.BigInteger(), nullable=False),
         sa.Column("hold", ExactText(400), nullable=True),
         sa.Column("receivers", json_type(), nullable=True),
         sa.Column("fiscal_perform", json_type(), nullable=True),
@@ -38,8 +65,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("hold", name="uq_payments_hold"),
         sa.CheckConstraint("amount_tiyin > 0", name="ck_payments_amount_tiyin"),
     )
-    op.create_index("ix_payments_gateway_provider_time", "payments", ["gateway", "provider_time"])
-    op.create_index("ix_payments_account_id", "payments", ["account_id"])
 
 
 def downgrade() -> None:

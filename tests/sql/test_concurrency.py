@@ -1,0 +1,363 @@
+"""Calls that come at once, from real threads and on every isolation level: the database settles them, once each.
+
+Whatever two calls race for, what they answer and leave is what they would have answered and left one after the other,
+in some order: the pure core on the in-memory repository says which those are. And the books always balance.
+
+PAYTECHUZ_STORMS sets how many storms and rounds there are.
+"""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations_with_replacement, permutations
+from threading import Barrier
+from types import SimpleNamespace
+from typing import Any, Final, TypeAlias, TypeVar
+
+import pytest
+from sqlalchemy import create_engine, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from paytechuz_core import Account, Hooks, Memory, Payme, respond
+from paytechuz_core.hooks import call_hook
+from paytechuz_core.transaction import HALF_DAY, Fields
+from tests import SIZE
+from tests.core.wire import AMOUNT, KEY, NOW, Params, Wire, cancel, check, create, encoded, perform, post
+from tests.core.wire import statement as get_statement
+from tests.databases import ASYNC_DRIVERS, DEFAULT_DRIVERS, database_of
+from tests.sql.shop import SETTINGS, AsyncShopPayme, Effect, Order, Shop, async_shop, begin_with, opened
+
+T = TypeVar("T")
+
+STORMS: Final = int(os.environ.get("PAYTECHUZ_STORMS", SIZE))
+RIVALS: Final = 16
+
+LEVELS: Final = {
+    "sqlite": (None,),
+    "postgresql": ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"),
+    "mariadb": ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"),
+}
+GROUNDS: Final = [(driver, level) for driver in DEFAULT_DRIVERS for level in LEVELS[database_of(driver)]]
+# SQLite has one level, but a merchant's engine may begin its database transactions as SQLAlchemy advises: by an event.
+VARIED: Final = [*GROUNDS, ("sqlite", "BEGIN"), ("sqlite", "BEGIN IMMEDIATE")]
+
+
+def on(grounds: Sequence[tuple[str, str | None]]) -> pytest.MarkDecorator:
+    """Run a test on each of these databases and levels."""
+    names = [f"{driver}-{level}" for driver, level in grounds]
+    return pytest.mark.parametrize(("url", "level"), grounds, indirect=["url"], ids=names)
+
+
+pytestmark = pytest.mark.sized
+
+
+@pytest.fixture
+def busy_shop(url: str, level: str | None) -> Iterator[Shop]:
+    """A shop with a connection for each rival.
+
+    SERIALIZABLE refuses calls that would not have disturbed each other, sometimes eight times in a row; Payme then asks
+    again. On every other level the first answer must be final.
+    """
+    if url.startswith("sqlite"):
+        engine = create_engine(url, pool_size=RIVALS)
+        if level is not None:
+            begin_with(engine, level)
+    else:
+        engine = create_engine(url, pool_size=RIVALS, isolation_level=level)
+    yield Shop(engine, repeats=5 if level == "SERIALIZABLE" else 0).open()
+    engine.dispose()
+
+
+def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Make these calls from as many threads, released together."""
+    barrier = Barrier(len(calls))
+
+    def run(call: Callable[[], T]) -> T:
+        barrier.wait(timeout=60)
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+# Storms
+
+
+@dataclass(frozen=True)
+class Books:
+    """What is stored: payments, what the shop was told of them, which orders it believes paid, a whole statement."""
+
+    payments: Sequence[SimpleNamespace]
+    effects: Sequence[Any]
+    paid: set[str]
+    listed: Sequence[Params]
+
+    def check(self) -> None:
+        """Hold it against the invariants, by their numbers in the list of what is guaranteed."""
+        ids = Counter((row.gateway, row.transaction_id) for row in self.payments)
+        assert set(ids.values()) <= {1}, "I2: one row for each transaction id"
+        live = Counter(row.account_id for row in self.payments if row.state in (1, 2))
+        assert set(live.values()) <= {1}, "I7: an order has at most one live transaction"
+        told = Counter((kind, name) for kind, name, _ in self.effects)
+        due = Counter(("paid", row.transaction_id) for row in self.payments if row.performed_at is not None)
+        due += Counter(("cancelled", row.transaction_id) for row in self.payments if row.state < 0)
+        assert told == due, "I16: each move has its one effect"
+        refunded = {row.transaction_id for row in self.payments if row.state == -2}
+        sums = (
+            sum(row.amount_tiyin for row in self.payments if row.state == 2),
+            sum(amount for kind, _, amount in self.effects if kind == "paid")
+            - sum(amount for kind, name, amount in self.effects if kind == "cancelled" and name in refunded),
+            sum(each["amount"] for each in self.listed if each["state"] == 2),
+        )
+        assert len(set(sums)) == 1, f"I25: money is conserved, not {sums}"
+        assert self.paid == {row.account_id for row in self.payments if row.state == 2}, "I9: paid means paid"
+
+
+def read_books(shop: Shop) -> Books:
+    """Read it all."""
+    with Session(shop.engine) as db:
+        effects = db.execute(select(Effect.kind, Effect.transaction_id, Effect.amount_tiyin)).all()
+        paid = {str(number) for number in db.scalars(select(Order.id).where(Order.status == "paid"))}
+    listed = shop.ask(get_statement(1, NOW + 10**12))["transactions"]
+    return Books([SimpleNamespace(**row._asdict()) for row in shop.payments()], effects, paid, listed)
+
+
+def check_books(shop: Shop) -> None:
+    read_books(shop).check()
+
+
+@on(VARIED)
+def test_a_storm_of_one_request_is_one_payment(busy_shop: Shop) -> None:
+    for storm in range(STORMS):
+        name, order = f"storm-{storm}", busy_shop.order()
+        for wire, state in ((create(name, order=order), 1), (perform(name), 2), (cancel(name, 5), -2)):
+            answers = at_once([partial(busy_shop.ask, wire)] * RIVALS)
+            assert answers == [answers[0]] * RIVALS
+            assert answers[0].get("state") == state, answers[0]
+            assert busy_shop.states()[name] == state
+            check_books(busy_shop)
+    assert len(busy_shop.payments()) == STORMS
+
+
+@on(VARIED)
+def test_a_storm_of_rivals_for_one_order_has_one_winner(busy_shop: Shop) -> None:
+    for storm in range(STORMS):
+        order, names = busy_shop.order(), [f"rival-{storm}-{number}" for number in range(RIVALS)]
+        answers = at_once([partial(busy_shop.ask, create(name, order=order)) for name in names])
+        winners = [name for name, answer in zip(names, answers, strict=True) if answer.get("state") == 1]
+        assert len(winners) == 1, answers
+        assert [answer["code"] for answer in answers if "code" in answer] == [-31051] * (RIVALS - 1)
+        at_once([partial(busy_shop.ask, perform(name)) for name in names])
+        assert {name for name, state in busy_shop.states().items() if state == 2 and name in names} == {winners[0]}
+        check_books(busy_shop)
+
+
+@on(VARIED)
+def test_a_storm_of_different_orders_disturbs_nobody(busy_shop: Shop) -> None:
+    for storm in range(STORMS):
+        orders = {f"own-{storm}-{number}": busy_shop.order() for number in range(RIVALS)}
+        births = at_once([partial(busy_shop.ask, create(name, order=order)) for name, order in orders.items()])
+        assert [answer.get("state") for answer in births] == [1] * RIVALS
+        paid = at_once([partial(busy_shop.ask, perform(name)) for name in orders])
+        assert [answer.get("state") for answer in paid] == [2] * RIVALS
+    check_books(busy_shop)
+
+
+@on(GROUNDS)
+def test_a_storm_of_top_ups_of_one_account_credits_each_once(busy_shop: Shop) -> None:
+    wallet = replace(busy_shop, settings={"one_time_payment": False})
+    for storm in range(STORMS):
+        order, names = wallet.order(), [f"top-up-{storm}-{number}" for number in range(RIVALS // 2)]
+        calls = [partial(wallet.ask, create(name, order=order)) for name in names] * 2
+        assert [answer.get("state") for answer in at_once(calls)] == [1] * RIVALS
+        calls = [partial(wallet.ask, perform(name)) for name in names] * 2
+        assert [answer.get("state") for answer in at_once(calls)] == [2] * RIVALS
+        assert Counter(wallet.effects()) >= Counter(("paid", name) for name in names)
+    assert set(Counter(wallet.effects()).values()) == {1}
+    assert len(wallet.payments()) == STORMS * RIVALS // 2
+
+
+@pytest.mark.parametrize("async_url", ASYNC_DRIVERS, indirect=True)
+def test_a_storm_of_tasks_is_one_payment_too(async_url: str) -> None:
+    async def storm() -> None:
+        async with async_shop(async_url, pool_size=RIVALS) as engine:
+
+            async def ask(wire: Wire) -> Params:
+                async with AsyncSession(engine) as db:
+                    return opened(await AsyncShopPayme(db, **SETTINGS).respond(post(encoded(wire))))
+
+            async with AsyncSession(engine) as db:
+                db.add(Order(id=1))
+                await db.commit()
+            for wire, state in ((create("a", order="1"), 1), (perform("a"), 2), (cancel("a", 5), -2)):
+                answers = await asyncio.gather(*(ask(wire) for _ in range(RIVALS)))
+                assert answers == [answers[0]] * RIVALS
+                assert answers[0].get("state") == state, answers[0]
+            rivals = await asyncio.gather(*(ask(create(f"b{number}", order="1")) for number in range(RIVALS)))
+            assert [answer["code"] for answer in rivals] == [-31052] * RIVALS
+            async with AsyncSession(engine) as db:
+                effects = (await db.scalars(select(Effect.kind).order_by(Effect.id))).all()
+            assert effects == ["paid", "cancelled"]
+
+    asyncio.run(storm())
+
+
+# Races
+
+Outcome: TypeAlias = tuple[tuple[bytes, ...], tuple[tuple[str, int], ...], tuple[tuple[str, str], ...]]
+"""The answers in the order of the calls, the states, and what the shop was told."""
+
+STARTS: Final[dict[str, int]] = {"nothing": 0, "created": 1, "paid": 2, "expired": 1}
+"""How many of Create and Perform went before; after "expired" twelve hours have passed."""
+
+RACERS: Final[dict[str, Callable[[str], Wire]]] = {
+    "create a": lambda order: create(f"a{order}", order=order),
+    "create b": lambda order: create(f"b{order}", order=order, time=NOW + HALF_DAY),
+    "perform a": lambda order: perform(f"a{order}"),
+    "cancel a": lambda order: cancel(f"a{order}", 5),
+    "check a": lambda order: check(f"a{order}"),
+}
+PAIRS: Final = tuple(combinations_with_replacement(RACERS, 2))
+
+
+class Told(Hooks):
+    """Hooks that remember what the shop was told."""
+
+    def __init__(self) -> None:
+        self.effects: list[tuple[str, str]] = []
+
+    def successfully_payment(self, params: Params, transaction: Any) -> None:
+        del params
+        self.effects.append(("paid", transaction.transaction_id))
+
+    def cancelled_payment(self, params: Params, transaction: Any) -> None:
+        del params
+        self.effects.append(("cancelled", transaction.transaction_id))
+
+
+def later(start: str) -> int:
+    return NOW + (HALF_DAY + 1 if start == "expired" else 0)
+
+
+def opening(start: str, order: str) -> list[Wire]:
+    return [create(f"a{order}", order=order), perform(f"a{order}")][: STARTS[start]]
+
+
+def in_turn(start: str, order: str, wires: Sequence[Wire]) -> Outcome:
+    """Let the pure core answer one call after another."""
+
+    def find_account(fields: Fields) -> Account:
+        return Account(id=int(fields["order_id"]), amount_tiyin=AMOUNT, hold=f"orders:{fields['order_id']}")
+
+    memory, told = Memory(find_account), Told()
+    gateway = Payme(keys=lambda: (KEY,), fields=("order_id",))
+
+    def ask(wire: Wire, now: int) -> bytes:
+        return respond(gateway, post(encoded(wire)), memory.begin, partial(call_hook, told), lambda: now)
+
+    for wire in opening(start, order):
+        ask(wire, NOW)
+    answers = tuple(ask(wire, later(start)) for wire in wires)
+    states = sorted((each.transaction_id, each.state.value) for each in memory.transactions.values())
+    return answers, tuple(states), tuple(sorted(told.effects))
+
+
+def serial_outcomes(start: str, order: str, wires: Sequence[Wire]) -> set[Outcome]:
+    """Give every outcome of these calls in some order."""
+    outcomes = set()
+    for places in permutations(range(len(wires))):
+        answers, states, effects = in_turn(start, order, [wires[place] for place in places])
+        in_place = tuple(answer for _, answer in sorted(zip(places, answers, strict=True)))
+        outcomes.add((in_place, states, effects))
+    return outcomes
+
+
+def raced(shop: Shop, start: str, order: str, wires: Sequence[Wire]) -> Outcome:
+    """Let the shop answer all calls at once."""
+    for wire in opening(start, order):
+        shop.ask(wire)
+    late = replace(shop, settings={"clock": lambda: later(start)})
+    answers = tuple(at_once([partial(late.answer, wire) for wire in wires]))
+    names = {f"a{order}", f"b{order}"}
+    states = sorted((name, state) for name, state in shop.states().items() if name in names)
+    return answers, tuple(states), tuple(sorted(each for each in shop.effects() if each[1] in names))
+
+
+@on(GROUNDS)
+@pytest.mark.parametrize("start", STARTS)
+def test_two_calls_at_once_end_as_one_after_the_other(busy_shop: Shop, start: str) -> None:
+    for _ in range(STORMS):
+        for pair in PAIRS:
+            order = busy_shop.order()
+            wires = [RACERS[name](order) for name in pair]
+            outcome = raced(busy_shop, start, order, wires)
+            assert outcome in serial_outcomes(start, order, wires), (start, pair)
+    check_books(busy_shop)
+
+
+@on(VARIED)
+def test_all_calls_at_once_end_as_one_after_the_other(busy_shop: Shop) -> None:
+    for start in STARTS:
+        for _ in range(STORMS):
+            order = busy_shop.order()
+            wires = [wire_of(order) for wire_of in RACERS.values()]
+            assert raced(busy_shop, start, order, wires) in serial_outcomes(start, order, wires), start
+    check_books(busy_shop)
+
+
+# What would be caught
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_books_that_do_not_balance_are_caught(shop: Shop) -> None:
+    """The negative control of every storm: each way to lose, double or invent a payment is seen in the books."""
+    for name in "ab":
+        shop.ask(create(name, order=shop.order()))
+    shop.ask(perform("a"))
+    right = read_books(shop)
+    right.check()
+    paid, reserved = right.payments
+    (effect,) = right.effects
+    refunded = altered(paid, state=-2, cancelled_at=paid.performed_at)
+    for broken, wrong in (
+        ("I2", replace(right, payments=[paid, reserved, reserved])),
+        ("I7", replace(right, payments=[paid, altered(reserved, account_id=paid.account_id)])),
+        ("I16", replace(right, effects=[])),
+        ("I16", replace(right, effects=[effect, effect])),
+        ("I16", replace(right, effects=[effect, ("cancelled", "b", AMOUNT)])),
+        ("I16", replace(right, payments=[paid, altered(reserved, state=-1)])),
+        ("I16", replace(right, payments=[refunded, reserved])),
+        ("I25", replace(right, effects=[("paid", "a", AMOUNT - 1)])),
+        ("I25", replace(right, payments=[altered(paid, amount_tiyin=AMOUNT - 1), reserved])),
+        ("I25", replace(right, listed=[])),
+        ("I9", replace(right, paid=set())),
+        ("I9", replace(right, paid={paid.account_id, reserved.account_id})),
+    ):
+        with pytest.raises(AssertionError, match=broken):
+            wrong.check()
+
+
+def altered(payment: SimpleNamespace, **values: Any) -> SimpleNamespace:
+    return SimpleNamespace(**{**vars(payment), **values})
+
+
+def test_an_outcome_of_no_order_is_caught() -> None:
+    """The negative control of every race."""
+    creates = [RACERS[name]("1") for name in ("create a", "create b")]
+    possible = serial_outcomes("nothing", "1", creates)
+    assert len(possible) == 2
+    (first, _), states, effects = in_turn("nothing", "1", creates)
+    (second, _), *_ = in_turn("nothing", "1", creates[::-1])
+    assert ((first, second), (*states, ("b1", 1)), effects) not in possible  # two holders of one order
+    moves = [RACERS[name]("1") for name in ("perform a", "cancel a")]
+    possible = serial_outcomes("created", "1", moves)
+    answers, states, effects = in_turn("created", "1", moves)
+    assert (answers, states, effects) in possible
+    assert (answers, states, (*effects, ("paid", "a1"))) not in possible  # paid twice
+    assert (answers, states, effects[1:]) not in possible  # a refund that the shop was not told of
+    assert (answers, (("a1", 2),), effects) not in possible  # a refund that is answered and not stored
