@@ -1,7 +1,8 @@
 """Fill in what docs/reference/ says of the code, so that it cannot say anything else: `make docs`.
 
 A page is ordinary Markdown. What stands between `<!-- generated: NAME -->` and `<!-- end -->` is computed here: replies
-by `Payme.decide` and `Payme.parse`, states from TRANSITIONS, errors from their list. The rest is written by hand.
+by `decide` and `parse` of Payme and Click, states from TRANSITIONS, errors from their lists. The rest is written by
+hand.
 """  # noqa: INP001 - a program beside the pages that it fills
 
 import json
@@ -12,13 +13,20 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 
+from paytechuz_core.click import Click
+from paytechuz_core.click.calls import COMPLETE, PREPARE
+from paytechuz_core.click.calls import Call as ClickCall
+from paytechuz_core.click.codes import Code
+from paytechuz_core.click.gateway import SUPERSEDED
 from paytechuz_core.decision import Decision, Event, Hook, Refused, Rejected, Snapshot
 from paytechuz_core.inbound import BODY_LIMIT, Inbound
 from paytechuz_core.payme import Payme, errors
 from paytechuz_core.payme.calls import METHODS, Call
 from paytechuz_core.payme.errors import ERRORS, Error
 from paytechuz_core.payme.replies import Reply
+from paytechuz_core.testing import ClickTill
 from paytechuz_core.transaction import HALF_DAY, TRANSITIONS, Account, Change, Reason, State, Transaction, create
 
 REFERENCE: Final = Path(__file__).parent / "reference"
@@ -163,8 +171,13 @@ def about(each: Call, transaction: Transaction) -> Decision[Reply]:
 
 
 def cell(decision: Decision[Reply]) -> str:
-    """Say a decision in a table's cell: the answer, what is written, the hooks."""
-    lines = [answer(decision.reply, stored=not decision.changes)]
+    """Say a decision of Payme's in a table's cell."""
+    return told(answer(decision.reply, stored=not decision.changes), decision)
+
+
+def told(reply: str, decision: Decision[Any]) -> str:
+    """Say a decision: the answer, what is written, the hooks."""
+    lines = [reply]
     lines += [f"*writes* {move(change)}" for change in decision.changes]
     lines += [f"`{event.hook}`" for event in (*decision.asks, *decision.events)]
     return "<br>".join(lines)
@@ -189,8 +202,8 @@ def move(change: Change) -> str:
         return "a new transaction"
     if before.state is after.state:
         return "the receipt"
-    which = "" if after.transaction_id == "A" else "the other one, "
-    reason = ", reason 4" if after.reason == Reason.TIMEOUT else ""
+    which = "" if after.transaction_id in ("A", NUMBER) else "the other one, "
+    reason = {Reason.TIMEOUT: ", reason 4", SUPERSEDED: f", reason {number(SUPERSEDED)}"}.get(after.reason or 0, "")
     return f"{which}{number(before.state)} → {number(after.state)}{reason}"
 
 
@@ -449,6 +462,202 @@ def one_error(error: Error) -> str:
     return "\n".join(f"- **{name}:** {text}" for name, text in told.items())
 
 
+# Click: situations that the gateway is asked about
+
+NUMBER: Final = "1"
+CLICK_TILL: Final = ClickTill(lambda body, _: (500, body), "key", 12345)
+CLICK: Final = Click(secrets=lambda: ["key"], service_id=12345, minimum=1_000, maximum=1_000_000)
+
+
+def click_call(action: str, **changed: str) -> ClickCall:
+    """Build a call as `parse` does; Complete names the attempt that Prepare answered."""
+    form = {
+        "click_trans_id": NUMBER, "service_id": "12345", "click_paydoc_id": "7", "merchant_trans_id": "42",
+        "amount": "5000.00", "action": action, "error": "0", "sign_time": "2026-01-15 10:20:30",
+    }  # fmt: skip
+    if action == COMPLETE:
+        form["merchant_prepare_id"] = str(ClickCall(form).prepare_id)
+    return ClickCall({**form, **changed})
+
+
+def click_stages(number: str = NUMBER, account: Account = ORDER) -> dict[str, Transaction]:
+    """Give one attempt at every stage of its life."""
+    fresh = create(
+        now=NOW - 1000, gateway="click", transaction_id=number, account=account, amount_tiyin=PRICE,
+        received={"merchant_trans_id": "42"},
+    ).after  # fmt: skip
+    paid = fresh.perform(NOW).after
+    return {"1": fresh, "2": paid, "−1": fresh.cancel(NOW, -5017).after, "−2": paid.cancel(NOW, -5017).after}
+
+
+ABOUT_AN_ATTEMPT: Final[Mapping[str, ClickCall]] = {
+    "Prepare": click_call(PREPARE),
+    "Prepare, another amount": click_call(PREPARE, amount="5000.01"),
+    "Prepare, another order": click_call(PREPARE, merchant_trans_id="43"),
+    "Complete, `error` 0": click_call(COMPLETE),
+    "Complete, `error` negative": click_call(COMPLETE, error="-5017"),
+    "Complete, another amount": click_call(COMPLETE, amount="5000.01"),
+    "Complete, another prepare id": click_call(COMPLETE, merchant_prepare_id="999999999"),
+    "Complete, another order": click_call(COMPLETE, merchant_trans_id="43"),
+}
+
+PREPARE_FOR_AN_ORDER: Final[Mapping[str, tuple[ClickCall, Snapshot]]] = {
+    "awaits payment": (click_call(PREPARE), of_order()),
+    "another amount": (click_call(PREPARE, amount="5000.01"), of_order()),
+    "an amount that is none: `1e3`, `5000.001`": (click_call(PREPARE, amount="1e3"), of_order()),
+    "unknown": (click_call(PREPARE), Snapshot()),
+    "closed by the shop (`is_payable`)": (click_call(PREPARE), of_order(payable=False)),
+    "held by an older attempt at Click": (click_call(PREPARE), of_order(click_stages("2")["1"])),
+    "held by Payme": (click_call(PREPARE), of_order(OTHERS["1"])),
+    "held by Payme, past 12 hours": (click_call(PREPARE), of_order(OTHERS["1, past 12 hours"])),
+    "paid through Click": (click_call(PREPARE), of_order(click_stages("2")["2"])),
+    "paid through Payme": (click_call(PREPARE), of_order(OTHERS["2"])),
+    "refunded": (click_call(PREPARE), of_order(OTHERS["−2"])),
+    "refunded and reopened": (click_call(PREPARE), of_order()),
+    "awaits payment, but `error` is negative": (click_call(PREPARE, error="-5017"), of_order()),
+}
+
+PAYMENT: Final = replace(WALLET, hold="click:12345:42:7")
+
+PREPARE_FOR_A_WALLET: Final[Mapping[str, tuple[ClickCall, Snapshot]]] = {
+    "from `minimum` to `maximum`": (click_call(PREPARE), Snapshot(account=WALLET)),
+    "below `minimum`": (click_call(PREPARE, amount="9.99"), Snapshot(account=WALLET)),
+    "above `maximum`": (click_call(PREPARE, amount="10000.01"), Snapshot(account=WALLET)),
+    "the same `click_paydoc_id`, prepared": (
+        click_call(PREPARE),
+        Snapshot(account=WALLET, holder=click_stages("2", PAYMENT)["1"]),
+    ),
+    "the same `click_paydoc_id`, confirmed": (
+        click_call(PREPARE),
+        Snapshot(account=WALLET, holder=click_stages("2", PAYMENT)["2"]),
+    ),
+}
+
+
+def click_body(**changed: str | None) -> bytes:
+    """Write a Prepare; it is signed, unless a `sign_string` is given."""
+    form = {name: text for name, text in {**click_call(PREPARE).form, **changed}.items() if text is not None}
+    return urlencode({"sign_string": CLICK_TILL.signature(form), **form}).encode()
+
+
+NO_CLICK_CALL: Final[Mapping[str, Inbound]] = {
+    "not a POST": Inbound("GET", {}, b""),
+    f"body longer than {BODY_LIMIT // 1024} KiB": Inbound("POST", {}, None),
+    "not a form; a field that comes twice; not UTF-8": Inbound("POST", {}, b"{}"),
+    "a field missing or empty": Inbound("POST", {}, click_body(amount=None)),
+    "an id that is no number": Inbound("POST", {}, click_body(click_trans_id="1x")),
+    "`error` no number, or above 0": Inbound("POST", {}, click_body(error="1")),
+    "wrong signature": Inbound("POST", {}, click_body(sign_string="0" * 32)),
+    "`action` neither 0 nor 1": Inbound("POST", {}, click_body(action="2")),
+    "another `service_id`": Inbound("POST", {}, click_body(service_id="12346")),
+}
+
+
+def click_cell(each: ClickCall, snapshot: Snapshot) -> str:
+    """Say a decision of Click's in a table's cell."""
+    decision = CLICK.decide(each, snapshot, NOW)
+    return told(click_link(decision.reply.code), decision)
+
+
+def click_link(code: Code) -> str:
+    """Link a code to its entry."""
+    return f"[{code.number}](click-codes.md#{code.number})"
+
+
+def known_attempt() -> str:
+    """Each of Click's calls about an attempt, in each of its states."""
+    rows = []
+    for name, each in ABOUT_AN_ATTEMPT.items():
+        unknown = "see below" if each.action == PREPARE else click_cell(each, Snapshot(account=ORDER))
+        rows.append([name, unknown, *(click_cell(each, Snapshot(transaction=it)) for it in click_stages().values())])
+    return table(["", "unknown", *click_stages()], rows)
+
+
+def new_attempt_at_an_order() -> str:
+    """Prepare with a new number, by what is known of the order."""
+    rows = ([name, click_cell(*asked)] for name, asked in PREPARE_FOR_AN_ORDER.items())
+    return table(["The order", "Prepare, new `click_trans_id`"], rows)
+
+
+def new_attempt_at_a_wallet() -> str:
+    """Prepare for an account that is topped up."""
+    rows = ([name, click_cell(*asked)] for name, asked in PREPARE_FOR_A_WALLET.items())
+    return table(["The amount, the payment", "Prepare, new `click_trans_id`"], rows)
+
+
+def click_refusals() -> str:
+    """What Click is answered for a hook's no."""
+    refusal, paid = Refused("…"), click_stages()["2"]
+    cancel = click_call(COMPLETE, error="-5017")
+    ask = Event(Hook.CAN_REVERSE, paid)
+    denied = CLICK.amend(cancel, CLICK.decide(cancel, Snapshot(transaction=paid), NOW), ask, answer=False)
+    asked = [
+        ("Prepare", "`raise Refused(…)`", CLICK.refuse(click_call(PREPARE), refusal)),
+        ("Complete", "`raise Refused(…)`", CLICK.refuse(click_call(COMPLETE), refusal)),
+        ("Complete of a paid order, `error` negative", "`can_reverse` is False", denied.reply),
+        ("any", "any other exception", CLICK.fail(None)),
+    ]
+    rows = ([call, hook, click_link(reply.code), "the hook's" if reply.note else "ours"] for call, hook, reply in asked)
+    return table(["Call", "The hook", "Code", "`error_note`"], rows)
+
+
+def no_click_call() -> str:
+    """Requests of Click's that are refused before the database is asked."""
+    return table(["The request", "Answer"], ([name, click_link(code)] for name, code in click_rejections().items()))
+
+
+def click_rejections() -> dict[str, Code]:
+    """Ask `parse`."""
+    found = {}
+    for name, inbound in NO_CLICK_CALL.items():
+        try:
+            CLICK.parse(inbound)
+        except Rejected as rejected:
+            (found[name],) = (code for code in Code if code.number == json.loads(rejected.body)["error"])
+        else:
+            raise AssertionError(name)
+    return found
+
+
+def click_answered_to() -> dict[Code, list[str]]:
+    """Find out from the gateway which calls are answered which code."""
+    found: dict[Code, list[str]] = {code: [] for code in Code}
+    for name, code in click_answers():
+        if name not in found[code]:
+            found[code].append(name)
+    return found
+
+
+def click_answers() -> Iterator[tuple[str, Code]]:
+    """Go through all that Click's gateway is asked here; every request may be refused before it is a call."""
+    asked = [*PREPARE_FOR_AN_ORDER.values(), *PREPARE_FOR_A_WALLET.values()]
+    for each in ABOUT_AN_ATTEMPT.values():
+        asked += [(each, Snapshot(transaction=stage)) for stage in click_stages().values()]
+    asked += [(click_call(COMPLETE), Snapshot()), (click_call(COMPLETE), Snapshot(account=ORDER))]
+    for each, snapshot in asked:
+        yield click_name(each), CLICK.decide(each, snapshot, NOW).reply.code
+    for code in (*click_rejections().values(), CLICK.fail(None).code):
+        yield from ((name, code) for name in ("Prepare", "Complete"))
+
+
+def click_name(each: ClickCall) -> str:
+    """Name a call."""
+    return "Complete" if each.action == COMPLETE else "Prepare"
+
+
+def all_codes() -> str:
+    """List Click's codes."""
+    answered = click_answered_to()
+    rows = ([f"[{code.number}](#{code.number})", code.note, ", ".join(answered[code])] for code in Code)
+    return table(["`error`", "`error_note`", "Answered to"], rows)
+
+
+def one_code(code: Code) -> str:
+    """Say what the code says of one of Click's codes."""
+    facts = {"Answered to": ", ".join(click_answered_to()[code]), "`error_note`": code.note}
+    return "\n".join(f"- **{name}:** {text}" for name, text in facts.items())
+
+
 REGIONS: Final[Mapping[str, Callable[[], str]]] = {
     "calls about a known transaction": known_transaction,
     "a new transaction for an order": new_for_an_order,
@@ -464,6 +673,13 @@ REGIONS: Final[Mapping[str, Callable[[], str]]] = {
     "reasons": reasons,
     "all errors": all_errors,
     **{f"error {each.code}": partial(one_error, each) for each in ERRORS},
+    "Click: calls about a known attempt": known_attempt,
+    "Click: a new attempt at an order": new_attempt_at_an_order,
+    "Click: a new attempt at a wallet": new_attempt_at_a_wallet,
+    "Click: refusals of hooks": click_refusals,
+    "Click: requests that are no call": no_click_call,
+    "all codes of Click": all_codes,
+    **{f"code {each.number} of Click": partial(one_code, each) for each in Code},
 }
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from paytechuz_core import (
     State,
     Transaction,
     checkout_link,
+    payment_link,
     som_to_tiyin,
     tiyin_to_som,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "State",
     "Transaction",
     "checkout_link",
+    "payment_link",
     "som_to_tiyin",
     "tiyin_to_som",
 ]

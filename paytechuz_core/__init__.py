@@ -4,6 +4,7 @@ Start with `transaction` (a transaction's life), then `payme.gateway` (a provide
 request is answered). `repository` is the interface to implement for a storage of your own.
 """
 
+from paytechuz_core.click import Click, payment_link
 from paytechuz_core.decision import Refused
 from paytechuz_core.engine import arespond, respond
 from paytechuz_core.hooks import Hooks, call_hook
@@ -18,6 +19,7 @@ __all__ = [
     "Account",
     "AsyncRepository",
     "Change",
+    "Click",
     "ConfigurationError",
     "Conflict",
     "Hooks",
@@ -32,6 +34,7 @@ __all__ = [
     "arespond",
     "call_hook",
     "checkout_link",
+    "payment_link",
     "respond",
     "som_to_tiyin",
     "tiyin_to_som",

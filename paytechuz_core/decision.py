@@ -26,6 +26,7 @@ class Hook(StrEnum):
     TRANSACTION_ALREADY_EXISTS = "transaction_already_exists"
     SUCCESSFULLY_PAYMENT = "successfully_payment"
     CANCELLED_PAYMENT = "cancelled_payment"
+    PAYMENT_CONFLICT = "payment_conflict"
     CHECK_TRANSACTION = "check_transaction"
     GET_STATEMENT = "get_statement"
     AFTER_COMMIT = "after_commit"

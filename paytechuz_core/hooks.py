@@ -34,6 +34,12 @@ class Hooks:
     def transaction_already_exists(self, params: Params, transaction: Transaction) -> Nothing:
         """Tell that the provider repeated its request to create a transaction; the stored answer is given again."""
 
+    def payment_conflict(self, params: Params, transaction: Transaction) -> Nothing:
+        """Tell that Click took money for an attempt that is over; it was answered −9, and should give the money back.
+
+        Nothing is delivered and nothing is reversed by the library: let somebody look. It is told at each such call.
+        """
+
     def check_transaction(self, params: Params, transaction: Transaction) -> Nothing:
         """Tell that the provider asked for the transaction's state."""
 

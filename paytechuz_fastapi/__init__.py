@@ -26,10 +26,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect
 
-from paytechuz_core import ConfigurationError, Inbound, Reason, Refused, State, Transaction, checkout_link
+from paytechuz_core import (
+    ConfigurationError,
+    Inbound,
+    Reason,
+    Refused,
+    State,
+    Transaction,
+    checkout_link,
+    payment_link,
+)
 from paytechuz_core.inbound import BODY_LIMIT
 from paytechuz_core.sql import (
     AsyncSqlHandler,
+    ClickSettings,
     PaymentMixin,
     PaymentTransaction,
     PaymeSettings,
@@ -37,10 +47,12 @@ from paytechuz_core.sql import (
     arun_migrations,
     run_migrations,
 )
-from paytechuz_fastapi.openapi import PAYME_ROUTE
+from paytechuz_fastapi.openapi import CLICK_ROUTE, PAYME_ROUTE
 
 __all__ = [
+    "AsyncClickWebhookHandler",
     "AsyncPaymeWebhookHandler",
+    "ClickWebhookHandler",
     "ConfigurationError",
     "PaymeWebhookHandler",
     "PaymentMixin",
@@ -51,7 +63,9 @@ __all__ = [
     "Transaction",
     "arun_migrations",
     "checkout_link",
+    "click_router",
     "payme_router",
+    "payment_link",
     "run_migrations",
 ]
 
@@ -62,11 +76,11 @@ T = TypeVar("T")
 log = logging.getLogger("paytechuz")
 
 
-class PaymeWebhookHandler(PaymeSettings, SqlHandler):
-    """Payme's calls with a `Session`. Subclass it, override the hooks, make one for each request."""
+class ThreadedWebhook(SqlHandler):
+    """Answers with a `Session`, in threads of its own."""
 
     async def handle_webhook(self, request: Request) -> Response:
-        """Answer one request: always HTTP 200, as Payme wants it."""
+        """Answer one request: always HTTP 200, as the providers want it."""
         inbound = await read(request)
         if self.db.in_transaction():
             # Its connection may be what a running call waits for, and that call's thread what this one would wait for.
@@ -75,12 +89,28 @@ class PaymeWebhookHandler(PaymeSettings, SqlHandler):
         return Response(await finish(to_thread.run_sync(self.respond, inbound, limiter=limiter)), media_type=JSON)
 
 
-class AsyncPaymeWebhookHandler(PaymeSettings, AsyncSqlHandler):
-    """Payme's calls with an `AsyncSession`; the hooks may be `async def`."""
+class AwaitedWebhook(AsyncSqlHandler):
+    """Answers with an `AsyncSession`."""
 
     async def handle_webhook(self, request: Request) -> Response:
-        """Answer one request: always HTTP 200, as Payme wants it."""
+        """Answer one request: always HTTP 200, as the providers want it."""
         return Response(await finish(self.respond(await read(request))), media_type=JSON)
+
+
+class PaymeWebhookHandler(PaymeSettings, ThreadedWebhook):
+    """Payme's calls with a `Session`. Subclass it, override the hooks, make one for each request."""
+
+
+class AsyncPaymeWebhookHandler(PaymeSettings, AwaitedWebhook):
+    """Payme's calls with an `AsyncSession`; the hooks may be `async def`."""
+
+
+class ClickWebhookHandler(ClickSettings, ThreadedWebhook):
+    """Click's calls with a `Session`. Subclass it, override the hooks, make one for each request."""
+
+
+class AsyncClickWebhookHandler(ClickSettings, AwaitedWebhook):
+    """Click's calls with an `AsyncSession`; the hooks may be `async def`."""
 
 
 def payme_router(
@@ -93,17 +123,41 @@ def payme_router(
     """Make the route: `app.include_router(payme_router(ShopPayme, get_db, payme_id=…, payme_key=…,
     account_model=Order))`.
 
-    `settings` are the handler's; what cannot work is said here, at start. The route answers every HTTP method, as
-    Payme's protocol wants it, and describes itself in OpenAPI.
+    `settings` are the handler's; what cannot work is said here, at start. The route answers every HTTP method, as the
+    protocol wants it, and describes itself in OpenAPI.
     """
+    return router_of(handler, get_db, path, settings, PAYME_ROUTE)
+
+
+def click_router(
+    handler: type[ClickWebhookHandler | AsyncClickWebhookHandler],
+    get_db: Callable[..., Any],
+    *,
+    path: str = "/payments/click/webhook",
+    **settings: Any,
+) -> APIRouter:
+    """Make the route: `click_router(ShopClick, get_db, service_id=…, secret_key=…, account_model=Order)`.
+
+    One URL serves both actions; for one each, make two routers with `action=0` and `action=1`. Otherwise as
+    `payme_router`.
+    """
+    return router_of(handler, get_db, path, settings, CLICK_ROUTE)
+
+
+def router_of(
+    handler: type[Any], get_db: Callable[..., Any], path: str, settings: dict[str, Any], route: dict[str, Any]
+) -> APIRouter:
+    """Make a provider's route."""
     router = APIRouter()
+    # Made once for nothing, so that a wrong setting is told at start.
     handler(AsyncSession() if issubclass(handler, AsyncSqlHandler) else Session(), **settings)
 
-    async def payme_webhook(request: Request, db: Any = Depends(get_db)) -> Response:  # noqa: B008 - FastAPI's own way
-        return await handler(db, **settings).handle_webhook(request)
+    async def webhook(request: Request, db: Any = Depends(get_db)) -> Response:  # noqa: B008 - FastAPI's own way
+        response: Response = await handler(db, **settings).handle_webhook(request)
+        return response
 
-    router.add_api_route(path, payme_webhook, methods=["POST"], **PAYME_ROUTE)
-    router.add_api_route(path, payme_webhook, methods=OTHER_METHODS, include_in_schema=False)
+    router.add_api_route(path, webhook, methods=["POST"], **route)
+    router.add_api_route(path, webhook, methods=OTHER_METHODS, include_in_schema=False)
     return router
 
 

@@ -1,7 +1,9 @@
-"""How the endpoint describes itself in OpenAPI: the provider's calls from their models, and the two answers."""
+"""How the endpoint describes itself in OpenAPI: the providers' calls from their models, and the answers."""
 
 from typing import Any, Final
 
+from paytechuz_core.click.calls import COMPLETE, PREPARE, REQUIRED
+from paytechuz_core.click.codes import Code
 from paytechuz_core.payme.calls import METHODS
 
 
@@ -66,4 +68,43 @@ PAYME_ROUTE: Final[dict[str, Any]] = {
         },
     },
 }
-"""The arguments of the route."""
+"""The arguments of Payme's route."""
+
+CLICK_FORM: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": list(REQUIRED),
+    "properties": {
+        **{name: {"type": "string"} for name in REQUIRED},
+        "amount": {"type": "string", "description": "Som, at most two digits after the point", "examples": ["5000.00"]},
+        "action": {"type": "string", "enum": [PREPARE, COMPLETE], "description": "0 Prepare, 1 Complete"},
+        "merchant_prepare_id": {"type": "string", "description": "Complete only: what Prepare answered"},
+        "error_note": {"type": "string"},
+    },
+}
+
+CLICK_ANSWER: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["click_trans_id", "merchant_trans_id", "error", "error_note"],
+    "properties": {
+        "click_trans_id": {"type": "integer"},
+        "merchant_trans_id": {"type": "string"},
+        "merchant_prepare_id": {"type": "integer"},
+        "merchant_confirm_id": {"type": ["integer", "null"]},
+        "error": {"type": "integer", "enum": [code.number for code in Code]},
+        "error_note": {"type": "string"},
+    },
+}
+
+CLICK_ROUTE: Final[dict[str, Any]] = {
+    "tags": ["payments"],
+    "summary": "Click SHOP API",
+    "description": "Called by Click: Prepare, then Complete. Every answer is HTTP 200; `error` is 0 or negative. "
+    "`sign_string` is an MD5 over the signed fields and the secret key.",
+    "responses": {
+        200: {"description": "The result", "content": {"application/json": {"schema": CLICK_ANSWER}}},
+    },
+    "openapi_extra": {
+        "requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": CLICK_FORM}}},
+    },
+}
+"""The arguments of Click's route."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 import pytest
 
 from examples.fastapi_shop import demo
-from paytechuz_core.testing import ONE_TIME
+from paytechuz_core.testing import CLICK, ONE_TIME
 
 ROOT: Final = Path(__file__).parents[1]
 PATIENCE: Final = 60
@@ -35,12 +35,26 @@ def output() -> str:
 
 @pytest.mark.slow
 def test_the_demo_plays_every_scenario_and_gets_the_right_answers(output: str) -> None:
-    for scenario in ONE_TIME:
-        right, played = re.search(rf"^{scenario.name}: (\d+) of (\d+)$", output, re.MULTILINE).groups()  # type: ignore[union-attr]
+    for name in [scenario.name for scenario in ONE_TIME] + [scenario.name for scenario in CLICK]:
+        right, played = re.search(rf"^{name}: (\d+) of (\d+)$", output, re.MULTILINE).groups()  # type: ignore[union-attr]
         assert int(right) == int(played) > 0
     closing = re.fullmatch(r"demo: (\d+) of (\d+) answers right, in \d+\.\d s", output.splitlines()[-1])
     assert closing is not None
     assert int(closing[1]) == int(closing[2]) == output.count("│ ok │")
+
+
+@pytest.mark.slow
+def test_each_provider_has_a_table_of_its_own(output: str) -> None:
+    titles = [line.strip() for line in output.splitlines() if line.startswith(" ")]
+    assert titles == [
+        "Payme's calls, each write sent twice",
+        "Click's calls",
+        "The shop's orders",
+        "The table payments",
+    ]
+    payme, click = (output.index(title) for title in titles[:2])
+    for scenario in CLICK:
+        assert output.index(f"│ {scenario.name} ") > click > payme
 
 
 @pytest.mark.slow
@@ -55,6 +69,14 @@ def test_the_demo_plays_every_scenario_and_gets_the_right_answers(output: str) -
         ("PerformTransaction, after the refund", "-31008, twice", "-31008 "),
         ("GetStatement, both ends included", "4 in states 2, -2, 1, -1", "4 in states 2, -2, 1, -1 "),
         ("the order's status", "paid", "paid "),
+        ("Prepare, wrong signature", "-1", "-1 "),
+        ("Prepare", "0", "0 Success, prepare id "),
+        ("Complete, amount 300", "-2", "-2 "),
+        ("Complete", "0", "0 "),
+        ("Complete, again", "-4", "-4 "),
+        ("Complete, error -5017", "-9", "-9 "),
+        ("Complete, prepare id 999999999", "-6", "-6 "),
+        ("Complete, after the cancel", "-9", "-9 "),
     ],
 )
 def test_the_demo_shows_call_expected_and_got(output: str, call: str, expected: str, got: str) -> None:
@@ -74,9 +96,10 @@ def test_the_demo_shows_what_became_of_orders_and_transactions(output: str) -> N
         ("cancelled", "CANCELLED_DURING_INIT"),
         ("paid", "CANCELLED_DURING_INIT, SUCCESSFULLY"),
     }
-    payments = [row for row in cells if len(row) == 8]
-    assert {row[3] for row in payments} == {"1", "2", "-1", "-2"}
-    for _, _, amount, state, reason, created, performed, cancelled in payments:
+    payments = [row for row in cells if len(row) == 9]
+    for gateway in ("payme", "click"):
+        assert {row[4] for row in payments if row[0] == gateway} == {"1", "2", "-1", "-2"}
+    for _, _, _, amount, state, reason, created, performed, cancelled in payments:
         assert amount == "5000.00"
         assert created
         assert bool(performed) is (state in ("2", "-2"))
@@ -88,11 +111,14 @@ def test_the_demo_fails_where_an_answer_is_wrong(
 ) -> None:
     (scenario,) = (each for each in ONE_TIME if each.name == "unknown transaction")
     monkeypatch.setattr(demo, "ONE_TIME", (scenario,))
+    monkeypatch.setattr(demo, "CLICK", CLICK[1:2])
     monkeypatch.setattr(demo, "KEY", "not the shop's key")
+    monkeypatch.setattr(demo, "SECRET", "not the shop's secret")
     assert demo.main() == 1
     shown = capsys.readouterr().out
-    assert "demo: 0 of 3 answers right" in shown
+    assert "demo: 0 of 4 answers right" in shown
     assert "Any other code makes Payme believe" in shown
+    assert "money for an order that nobody knows" in shown
 
 
 # make serve
@@ -132,7 +158,7 @@ def run_curl(line: str) -> Any:
 
 
 @pytest.mark.slow
-def test_serve_prints_curl_lines_that_pay_and_refund_an_order_until_ctrl_c() -> None:
+def test_serve_prints_curl_lines_that_pay_and_refund_orders_until_ctrl_c() -> None:
     with serving() as process:
         assert process.stdout is not None
         lines = list(iter(process.stdout.readline, "Ctrl-C stops it.\n"))
@@ -146,8 +172,15 @@ def test_serve_prints_curl_lines_that_pay_and_refund_an_order_until_ctrl_c() -> 
             first, again = run_curl(line), run_curl(line)
             assert first["result"][member] == value
             assert again == first
-        assert run_curl(curls[-1]) == {"id": 1, "amount": "5000.00", "status": "cancelled"}
-        assert len(curls) == 6
+        assert run_curl(curls[5]) == {"id": 1, "amount": "5000.00", "status": "cancelled"}
+
+        paid, shown = {**run_curl(curls[9]), "status": "paid"}, curls[9]
+        for line, error, again in zip(curls[6:9], (0, 0, -9), (0, -4, -9), strict=True):
+            assert run_curl(line)["error"] == error
+            assert run_curl(line)["error"] == again
+            assert (run_curl(shown) == paid) is (again == -4)
+        assert run_curl(shown) == {"id": 2, "amount": "5000.00", "status": "cancelled"}
+        assert len(curls) == 10
 
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=PATIENCE) == 0

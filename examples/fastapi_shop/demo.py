@@ -1,20 +1,22 @@
-"""Payme, played against the shop over HTTP: `make demo`.
+"""Payme and Click, played against the shop over HTTP: `make demo`.
 
     python -m examples.fastapi_shop.demo
 
-Starts the shop under uvicorn on loopback, with an SQLite file in a temporary folder, and plays the provider's
-acceptance suite and more against it, each write twice, as Payme's sandbox does. Then it shows every call, what was
-expected and what came back, what became of the orders, and the transactions stored. Exit status 0 only if every answer
+Starts the shop under uvicorn on loopback, with an SQLite file in a temporary folder, and plays the providers'
+acceptance suites and more against it: Payme's with each write sent twice, as its sandbox does, then the 15 scenarios of
+Click's tool. Then it shows every call, what was expected and what came back, what became of the orders, and the
+transactions stored. Exit status 0 only if every answer
 was right.
 """
 
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -24,9 +26,9 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
 from examples.fastapi_shop.models import Order as StoredOrder
-from examples.fastapi_shop.serve import KEY, WEBHOOK, Running, database, shop
+from examples.fastapi_shop.serve import CLICK_WEBHOOK, KEY, SECRET, SERVICE, WEBHOOK, Running, database, shop
 from paytechuz.integrations.fastapi import PaymentTransaction, State
-from paytechuz_core.testing import ONE_TIME, Order, Step, Till, over_http
+from paytechuz_core.testing import CLICK, ONE_TIME, ClickTill, Order, Scenario, Step, Till, over_http
 
 WIDTH_WITHOUT_A_TERMINAL: Final = 160
 
@@ -54,14 +56,31 @@ class DemoShop:
         return time.time_ns() // 1_000_000
 
 
-def play(running: Running, console: Console) -> list[Step]:
+@dataclass(frozen=True)
+class Part:
+    """What one provider plays."""
+
+    title: str
+    scenarios: Sequence[Scenario[Any]]
+    till: Callable[[str], Any]
+
+
+def parts() -> tuple[Part, ...]:
+    """Give both providers, each with its scenarios and a till to call the shop at a given address."""
+    return (
+        Part("Payme's calls, each write sent twice", ONE_TIME, lambda url: Till(over_http(url + WEBHOOK), KEY)),
+        Part("Click's calls", CLICK, lambda url: ClickTill(over_http(url + CLICK_WEBHOOK), SECRET, SERVICE)),
+    )
+
+
+def play(part: Part, running: Running, console: Console) -> list[Step]:
     """Play every scenario, with a progress bar where there is a terminal and a line for each where there is none."""
-    till, customer = Till(over_http(running.url + WEBHOOK), KEY), DemoShop(running)
+    till, customer = part.till(running.url), DemoShop(running)
     steps: list[Step] = []
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=len(ONE_TIME))
-        for scenario in ONE_TIME:
+        task = progress.add_task("", total=len(part.scenarios))
+        for scenario in part.scenarios:
             progress.update(task, description=scenario.name)
             played = list(scenario(till, customer))
             steps += played
@@ -72,9 +91,9 @@ def play(running: Running, console: Console) -> list[Step]:
     return steps
 
 
-def table_of(steps: Sequence[Step]) -> Table:
+def table_of(title: str, steps: Sequence[Step]) -> Table:
     """Show every call, what was expected and what came back."""
-    table = Table("", "call", "expected", "got", title="Payme's calls, each write sent twice")
+    table = Table("", "call", "expected", "got", title=title)
     for name, played in groupby(steps, key=lambda step: step.scenario):
         table.add_section()
         table.add_row("", f"[bold]{name}[/bold]")
@@ -96,11 +115,22 @@ def orders(session: Session) -> Table:
 
 def transactions(session: Session) -> Table:
     """Show the stored transactions."""
-    names = ("transaction_id", "account_id", "amount", "state", "reason", "created_at", "performed_at", "cancelled_at")
+    names = (
+        "gateway",
+        "transaction_id",
+        "account_id",
+        "amount",
+        "state",
+        "reason",
+        "created_at",
+        "performed_at",
+        "cancelled_at",
+    )
     table = Table(*names, title="The table payments")
     for each in session.scalars(select(PaymentTransaction).order_by(PaymentTransaction.id)):
         moments = (each.created_at, each.performed_at, each.cancelled_at)
         table.add_row(
+            each.gateway,
             each.transaction_id,
             each.account_id,
             str(each.amount),
@@ -120,14 +150,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with shop(folder) as running:
-            console.print(f"The shop runs at {running.url} and Payme calls {WEBHOOK}")
-            steps = play(running, console)
+            console.print(f"The shop runs at {running.url}; Payme calls {WEBHOOK} and Click calls {CLICK_WEBHOOK}")
+            played = {part.title: play(part, running, console) for part in parts()}
         engine = create_engine(database(folder))
         with Session(engine) as session:
-            shown = table_of(steps), orders(session), transactions(session)
+            tables = [table_of(title, steps) for title, steps in played.items()]
+            shown = *tables, orders(session), transactions(session)
         engine.dispose()
     for table in shown:
         console.print(table)
+    steps = [step for each in played.values() for step in each]
     for step in steps:
         if not step.ok:
             console.print(f"[red]{escape(step.scenario)}: {escape(step.call)}[/red]: {escape(step.why)}")

@@ -1,7 +1,7 @@
 """The application: `uvicorn examples.fastapi_shop.main:app`.
 
-Beside Payme's endpoint it has the two pages that a shop cannot do without: placing an order and looking at it. They
-stand in for the shop's own pages, so nobody has to log in.
+Beside the providers' endpoints it has the two pages that a shop cannot do without: placing an order and looking at it.
+They stand in for the shop's own pages, so nobody has to log in.
 """
 
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     engine.dispose()
 
 
-app = FastAPI(title="A shop that takes Payme", lifespan=lifespan)
+app = FastAPI(title="A shop that takes Payme and Click", lifespan=lifespan)
 app.include_router(router)
 
 Database = Annotated[Session, Depends(get_db)]

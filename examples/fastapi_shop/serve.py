@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.client import HTTPConnection
@@ -25,11 +25,15 @@ from secrets import token_hex
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from paytechuz_core.testing import Order, Till, over_http
+from paytechuz_core.click.calls import Call
+from paytechuz_core.testing import ClickTill, Order, Till, over_http
 
 ROOT: Final = Path(__file__).parents[2]
 WEBHOOK: Final = "/payments/payme/webhook"
 KEY: Final = "demo#key:with-a-colon&36-characters!"
+CLICK_WEBHOOK: Final = "/payments/click/webhook"
+SECRET: Final = "demo#secret&key"
+SERVICE: Final = 12345
 PATIENCE: Final = 30.0
 RUNNING: Final = re.compile(r"Uvicorn running on (http://[\w.:]+)")
 
@@ -72,7 +76,12 @@ def shop(folder: Path, port: int = 0) -> Iterator[Running]:
     """Start the shop with an SQLite file in `folder`, on a free port of loopback unless one is given; stop it after."""
     log = folder / "uvicorn.log"
     command = [sys.executable, "-m", "uvicorn", "examples.fastapi_shop.main:app", "--port", str(port)]
-    environment = {"SHOP_DATABASE": database(folder), "PAYME_KEY": KEY}
+    environment = {
+        "SHOP_DATABASE": database(folder),
+        "PAYME_KEY": KEY,
+        "CLICK_SERVICE_ID": str(SERVICE),
+        "CLICK_SECRET_KEY": SECRET,
+    }
     with log.open("wb") as output:
         server = subprocess.Popen(
             [*command, "--no-access-log", "--no-use-colors"],
@@ -138,6 +147,27 @@ def curl_lines(running: Running, number: int) -> list[tuple[str, str]]:
     return lines
 
 
+def click_lines(running: Running, number: int) -> list[tuple[str, str]]:
+    """Give what Click would send, from Prepare to a cancel after the payment."""
+    sent: list[str] = []
+
+    def note(body: bytes, headers: Mapping[str, str], /) -> tuple[int, bytes]:
+        # Nothing is sent: the answer that Prepare will get is known, because the number follows from the attempt's.
+        del headers
+        sent.append(body.decode())
+        return 200, b"{}"
+
+    attempt = ClickTill(note, SECRET, SERVICE).attempt(Order({"id": str(number)}, 500_000))
+    attempt.prepare()
+    attempt.prepare_id = Call({"click_trans_id": str(attempt.number)}).prepare_id
+    attempt.complete()
+    attempt.complete(-5017)
+    abouts = ("reserve the order", "the money was taken", "the money was given back")
+    url = running.url + CLICK_WEBHOOK
+    lines = [(about, f"curl -s {url} -d {shlex.quote(body)}") for about, body in zip(abouts, sent, strict=True)]
+    return [*lines, ("what the shop says", f"curl -s {running.url}/orders/{number}")]
+
+
 def main() -> None:
     """Leave the shop running until Ctrl-C."""
     parser = argparse.ArgumentParser(description="Leave the example shop running, with curl lines to try.")
@@ -145,10 +175,16 @@ def main() -> None:
     port: int = parser.parse_args().port
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped either way, the shop is stopped too
     with tempfile.TemporaryDirectory() as folder, shop(Path(folder), port if free(port) else 0) as running:
-        number = running.order("5000.00")
-        print(f"The shop runs at {running.url} (its API: {running.url}/docs), and order {number} awaits 5000.00 som.")
-        print("Be Payme, line by line; send any of them twice and see that nothing changes:")
+        number, other = running.order("5000.00"), running.order("5000.00")
+        print(f"The shop runs at {running.url} (its API: {running.url}/docs).")
+        print(f"Order {number} awaits 5000.00 som, and so does order {other}.")
+        print(f"\nBe Payme with order {number}, line by line; send any of them twice and see that nothing changes:")
         for about, line in curl_lines(running, number):
+            print(f"\n# {about}\n{line}")
+        print(
+            f"\nBe Click with order {other}; send the second twice, and it says -4 (paid already) and changes nothing:"
+        )
+        for about, line in click_lines(running, other):
             print(f"\n# {about}\n{line}")
         print("\nCtrl-C stops it.", flush=True)
         try:

@@ -4,11 +4,12 @@ from paytechuz_core.sql.handler import AsyncSqlHandler, SqlHandler
 from paytechuz_core.sql.migrations import arun_migrations, run_migrations
 from paytechuz_core.sql.model import PaymentMixin, PaymentTransaction
 from paytechuz_core.sql.repository import AsyncSqlRepository, SqlRepository
-from paytechuz_core.sql.settings import PaymeSettings
+from paytechuz_core.sql.settings import ClickSettings, PaymeSettings
 
 __all__ = [
     "AsyncSqlHandler",
     "AsyncSqlRepository",
+    "ClickSettings",
     "PaymeSettings",
     "PaymentMixin",
     "PaymentTransaction",

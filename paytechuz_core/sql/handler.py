@@ -34,6 +34,7 @@ class Handler(Hooks):
     gateway: Gateway[Any, Any]
     table: Table
     clock: Clock
+    threads: int
 
     _unit: Unit | None = None
     _drafts: Drafts | None = None

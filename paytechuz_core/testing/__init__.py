@@ -1,13 +1,15 @@
 """What proves a shop and a storage right: the providers' acceptance scenarios, and the laws of a repository.
 
-`payme` plays Payme against any endpoint and needs nothing but the standard library. `RepositoryLaws` and
-`AsyncRepositoryLaws` are mix-ins for pytest: override one fixture, and your own repository is held to the laws of
-`paytechuz_core.repository`.
+`payme` plays Payme and `click` plays Click against any endpoint; they need nothing but the standard library.
+`RepositoryLaws` and `AsyncRepositoryLaws` are mix-ins for pytest: override one fixture, and your own repository is held
+to the laws of `paytechuz_core.repository`.
 """
 
 import sys
 from typing import TYPE_CHECKING, Any
 
+from paytechuz_core.testing.click import CLICK, CLICK_EXTRA, CLICK_TOP_UP
+from paytechuz_core.testing.click_till import Attempt, ClickAnswer, ClickTill
 from paytechuz_core.testing.payme import ONE_TIME, TOP_UP
 from paytechuz_core.testing.suite import Order, Scenario, Send, Shop, Step, over_http, play
 from paytechuz_core.testing.till import Answer, Till
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
     from paytechuz_core.testing.laws import AsyncRepositoryLaws, Known, RepositoryLaws, Storage
 
 __all__ = [
-    "ONE_TIME", "TOP_UP", "Answer", "AsyncRepositoryLaws", "Known", "Order", "RepositoryLaws", "Scenario", "Send",
-    "Shop", "Step", "Storage", "Till", "over_http", "play",
+    "CLICK", "CLICK_EXTRA", "CLICK_TOP_UP", "ONE_TIME", "TOP_UP", "Answer", "AsyncRepositoryLaws", "Attempt",
+    "ClickAnswer", "ClickTill", "Known", "Order", "RepositoryLaws", "Scenario", "Send", "Shop", "Step", "Storage",
+    "Till", "over_http", "play",
 ]  # fmt: skip
 
 

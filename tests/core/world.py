@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, contextmanager
 from inspect import isawaitable
 from typing import Any, Final, Literal, TypeAlias
 
-from paytechuz_core import Account, Hooks, Inbound, Memory, Payme, Repository, Transaction, arespond, respond
-from paytechuz_core.decision import Event, Hook
+from paytechuz_core import Account, Hooks, Inbound, Memory, Repository, Transaction, arespond, respond
+from paytechuz_core.decision import Event, Gateway, Hook
 from paytechuz_core.engine import ahandle, handle
 from paytechuz_core.hooks import Drafts, call_hook
 from paytechuz_core.payme.replies import Reply
@@ -26,9 +26,9 @@ ENGINES: Final[tuple[Engine, ...]] = ("sync", "async", "async hooks")
 class World:
     """A shop, its cash register and its clock."""
 
-    def __init__(self, engine: Engine = "sync", gateway: Payme = PAYME) -> None:
+    def __init__(self, engine: Engine = "sync", gateway: Gateway[Any, Any] = PAYME) -> None:
         self.engine = engine
-        self.gateway = gateway
+        self.gateway: Any = gateway
         self.accounts: dict[str, Account] = {"42": ORDER, "7": WALLET}
         self.memory = Memory(lambda fields: self.accounts.get(str(fields["order_id"])))
         self.hooks = Hooks()
@@ -39,7 +39,7 @@ class World:
         self.faults: dict[str, list[BaseException]] = {}
         self.pauses: list[int] = []
 
-    # What Payme does
+    # What the provider does
 
     def ask(self, message: Wire) -> Params:
         """Send a request; give its result or its error."""
@@ -54,9 +54,12 @@ class World:
     def handle(self, message: Wire) -> Reply:
         """Answer a call without the net of `respond`."""
         asked = call(message, self.gateway)
+        reply: Reply
         if self.engine == "sync":
-            return handle(self.gateway, asked, self.begin, self.fire, self.clock, self.pauses.append)
-        return asyncio.run(ahandle(self.gateway, asked, self.abegin, self.afire, self.clock, self.apause))
+            reply = handle(self.gateway, asked, self.begin, self.fire, self.clock, self.pauses.append)
+        else:
+            reply = asyncio.run(ahandle(self.gateway, asked, self.abegin, self.afire, self.clock, self.apause))
+        return reply
 
     # What the merchant does
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import MEANINGS, REASONS, REFERENCE, REGION, REGIONS, filled
+from docs.generate import MEANINGS, REASONS, REFERENCE, REGION, REGIONS, click_answered_to, filled
+from paytechuz_core.click.codes import Code
 from paytechuz_core.payme.errors import ERRORS
 from paytechuz_core.transaction import TRANSITIONS, Reason, State
 
@@ -27,6 +28,18 @@ def test_every_error_has_an_entry_of_its_own() -> None:
     assert headings == [str(error.code) for error in ERRORS]
     assert list(regions(text))[1:] == [f"error {code}" for code in headings]
     assert text.count("**When:**") == text.count("**What Payme does then:**") == len(ERRORS)
+
+
+def test_every_code_of_click_has_an_entry_of_its_own() -> None:
+    text = (REFERENCE / "click-codes.md").read_text()
+    headings = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
+    assert headings == [str(code.number) for code in Code]
+    assert list(regions(text))[1:] == [f"code {number} of Click" for number in headings]
+    assert text.count("**When:**") == text.count("**The customer's money:**") == len(Code)
+
+
+def test_every_code_of_click_is_met_by_the_generator() -> None:
+    assert all(click_answered_to().values())
 
 
 def test_every_state_and_reason_has_a_meaning() -> None:

@@ -1,4 +1,4 @@
-"""One small shop on each framework, spoken to as Payme does.
+"""One small shop on each framework, spoken to as Payme does; `tests.http.click` speaks to it as Click does.
 
 The tests beside this file run on every class in `CLIENTS`, and see nothing of a framework: a `Client` has a database, a
 clock, a list of the hooks that ran, and `call`. A further framework is one more class here.
@@ -15,9 +15,9 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterat
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from inspect import isawaitable
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
@@ -28,10 +28,19 @@ from sqlalchemy import Engine, Numeric, String, Uuid, delete, insert, select, up
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from paytechuz.integrations.fastapi import AsyncPaymeWebhookHandler, PaymentTransaction, PaymeWebhookHandler
+from paytechuz.integrations.fastapi import (
+    AsyncClickWebhookHandler,
+    AsyncPaymeWebhookHandler,
+    ClickWebhookHandler,
+    PaymentTransaction,
+    PaymeWebhookHandler,
+)
 
 KEY: Final = "canary#Key:with?colon=and&percent%41"
 """The cash register's key, and the canary that no answer and no log may show. Real ones hold such characters too."""
+
+SECRET: Final = "canary#Secret:with?colon=and&percent%41"
+"""Click's secret key, a canary too."""
 
 PRICE: Final = Decimal("5000.00")
 TIYIN: Final = 500_000
@@ -85,6 +94,7 @@ Model = type[Order] | type[TextOrder] | type[UuidOrder]
 MODELS: Final[tuple[Model, ...]] = (Order, TextOrder, UuidOrder)
 Habit = Callable[..., Any]
 Row = dict[str, Any]
+AnswerT = TypeVar("AnswerT")
 
 
 def successfully_payment(self: Any, params: Row, transaction: Any) -> Generator[Any, Any, None]:
@@ -294,13 +304,44 @@ class Client(ABC):
     clock: Clock = field(default_factory=Clock)
     heard: list[Visit] = field(default_factory=list)
 
+    click_settings: Mapping[str, Any] = field(default_factory=dict)
+
     name: ClassVar[str]
     is_async: ClassVar[bool] = False
 
     @cached_property
     @abstractmethod
     def app(self) -> Any:
-        """The ASGI application: one route, `/payme`."""
+        """The ASGI application: a route for each of `routes`."""
+
+    @property
+    def routes(self) -> dict[str, Callable[[Any], Any]]:
+        """What serves which path: Click may be given one URL for both actions, or one for each."""
+        return {
+            "/payme": self.handler,
+            "/click": self.click_handler,
+            "/click/prepare": partial(self.click_handler, action=0),
+            "/click/complete": partial(self.click_handler, action=1),
+        }
+
+    def click_handler(self, db: Any, action: int | None = None) -> Any:
+        """Build the merchant's handler for Click."""
+        settings = {
+            "service_id": 12345,
+            "secret_key": SECRET,
+            "account_model": self.model,
+            "account_field": "order_id",
+            "account_column": "id",
+            "clock": self.clock,
+            "action": action,
+            **self.click_settings,
+        }
+        return self.click_class(db=db, **settings)
+
+    @cached_property
+    @abstractmethod
+    def click_class(self) -> Any:
+        """The merchant's handler for Click, with the same habits for hooks."""
 
     def handler(self, db: Any) -> Any:
         """Build the merchant's handler, as a route does for each request."""
@@ -342,7 +383,11 @@ class Client(ABC):
         return read_answer(self.database.portal.call(self.asend, content, headers, method))
 
     async def asend(
-        self, content: bytes | Iterable[bytes], headers: Mapping[str, str | bytes] | None = None, method: str = "POST"
+        self,
+        content: bytes | Iterable[bytes],
+        headers: Mapping[str, str | bytes] | None = None,
+        method: str = "POST",
+        path: str = "/payme",
     ) -> httpx.Response:
         """Send one raw request, in the shop's event loop."""
         sent = content if isinstance(content, bytes) else chunks(content)
@@ -350,7 +395,7 @@ class Client(ABC):
         raw = [(name.encode(), each if isinstance(each, bytes) else each.encode()) for name, each in given.items()]
         transport = httpx.ASGITransport(self.app)
         async with httpx.AsyncClient(trust_env=False, transport=transport, base_url="http://shop") as http:
-            return await http.request(method, "/payme", content=sent, headers=raw)
+            return await http.request(method, path, content=sent, headers=raw)
 
     def message(self, message: Any, headers: Mapping[str, str | bytes] | None = None) -> Answer:
         """Send any JSON value."""
@@ -395,11 +440,11 @@ class Client(ABC):
         self.create(transaction, order, amount).ok()
         self.perform(transaction).ok()
 
-    def at_once(self, calls: Iterable[Callable[[], Answer]]) -> list[Answer]:
+    def at_once(self, calls: Iterable[Callable[[], AnswerT]]) -> list[AnswerT]:
         """Make these calls from as many threads, released together."""
         todo = list(calls)
         barrier = threading.Barrier(len(todo))
-        answers: dict[int, Answer] = {}
+        answers: dict[int, AnswerT] = {}
 
         def run(place: int) -> None:
             barrier.wait()
@@ -430,15 +475,27 @@ class FastApiSync(Client):
                 yield db
                 play(self.finish(db))
 
-        @app.api_route("/payme", methods=METHODS)
-        async def webhook(request: Request, db: Annotated[Session, Depends(get_db)]) -> Response:
-            return await self.handler(db).handle_webhook(request)  # type: ignore[no-any-return]
+        def serve(path: str, handler: Callable[[Any], Any]) -> None:
+            @app.api_route(path, methods=METHODS)
+            async def webhook(request: Request, db: Annotated[Session, Depends(get_db)]) -> Response:
+                return await handler(db).handle_webhook(request)  # type: ignore[no-any-return]
 
+        for path, handler in self.routes.items():
+            serve(path, handler)
         return app
 
     @cached_property
     def handler_class(self) -> Any:
         """The documented class, extended."""
+        return self.extended(PaymeWebhookHandler)
+
+    @cached_property
+    def click_class(self) -> Any:
+        """Its like for Click."""
+        return self.extended(ClickWebhookHandler)
+
+    def extended(self, base: type) -> Any:
+        """Extend a documented class by the habits."""
 
         def hook(name: str, habit: Habit) -> Any:
             def run(handler: Any, *arguments: Any) -> Any:
@@ -450,7 +507,7 @@ class FastApiSync(Client):
         def wait(step: threading.Event | threading.Barrier) -> Any:
             return step.wait(PATIENCE)
 
-        return type("ShopHandler", (PaymeWebhookHandler,), {"wait": staticmethod(wait), **self.members(hook)})
+        return type("ShopHandler", (base,), {"wait": staticmethod(wait), **self.members(hook)})
 
 
 class FastApiAsync(Client):
@@ -470,15 +527,27 @@ class FastApiAsync(Client):
                 yield db
                 await aplay(self.finish(db))
 
-        @app.api_route("/payme", methods=METHODS)
-        async def webhook(request: Request, db: Annotated[AsyncSession, Depends(get_db)]) -> Response:
-            return await self.handler(db).handle_webhook(request)  # type: ignore[no-any-return]
+        def serve(path: str, handler: Callable[[Any], Any]) -> None:
+            @app.api_route(path, methods=METHODS)
+            async def webhook(request: Request, db: Annotated[AsyncSession, Depends(get_db)]) -> Response:
+                return await handler(db).handle_webhook(request)  # type: ignore[no-any-return]
 
+        for path, handler in self.routes.items():
+            serve(path, handler)
         return app
 
     @cached_property
     def handler_class(self) -> Any:
         """The async twin, extended."""
+        return self.extended(AsyncPaymeWebhookHandler)
+
+    @cached_property
+    def click_class(self) -> Any:
+        """Its like for Click."""
+        return self.extended(AsyncClickWebhookHandler)
+
+    def extended(self, base: type) -> Any:
+        """Extend a documented class by the habits."""
 
         def hook(name: str, habit: Habit) -> Any:
             async def run(handler: Any, *arguments: Any) -> Any:
@@ -490,7 +559,7 @@ class FastApiAsync(Client):
         def wait(step: threading.Event | threading.Barrier) -> Any:
             return to_thread.run_sync(step.wait, PATIENCE)
 
-        return type("ShopHandler", (AsyncPaymeWebhookHandler,), {"wait": staticmethod(wait), **self.members(hook)})
+        return type("ShopHandler", (base,), {"wait": staticmethod(wait), **self.members(hook)})
 
 
 async def chunks(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:

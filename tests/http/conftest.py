@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from paytechuz.integrations.fastapi import run_migrations
 from tests.databases import ASYNC, REQUIRED, SYNC, Unavailable, database_of, sqlite, throw_away
 from tests.databases import Database as Place
-from tests.http.clients import CLIENTS, KEY, Base, Client, Database
+from tests.http.clients import CLIENTS, KEY, SECRET, Base, Client, Database
 
 Databases = Callable[[str], Database]
 Open = Callable[..., Client]
@@ -102,8 +102,10 @@ def shop(open_shop: Open) -> Client:
 
 
 @pytest.fixture(autouse=True)
-def _the_key_is_in_no_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever a test provokes, the canary must not be in what was logged."""
+def _the_keys_are_in_no_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever a test provokes, neither canary may be in what was logged."""
     caplog.set_level(logging.DEBUG, "paytechuz")
     yield
-    assert KEY not in "".join(record.getMessage() + str(record.exc_text) for record in caplog.get_records("call"))
+    logged = "".join(record.getMessage() + str(record.exc_text) for record in caplog.get_records("call"))
+    assert KEY not in logged
+    assert SECRET not in logged

@@ -1,7 +1,6 @@
 """What goes wrong in published integrations, item by item: ours must have none of it.
 
-Where another test is about just that, it is called here, so that every item is found under its number. The items that
-are not here are Click's.
+Where another test is about just that, it is called here, so that every item is found under its number.
 """
 
 import subprocess
@@ -15,7 +14,9 @@ import pytest
 from sqlalchemy import Select, inspect, text
 
 from paytechuz import checkout_link, som_to_tiyin
+from tests.core.click_wire import prepare_id
 from tests.http import test_bad_input, test_drivers, test_hooks, test_payme_conformance
+from tests.http.click import Click
 from tests.http.clients import (
     EXAMPLE,
     HALF_DAY,
@@ -213,6 +214,81 @@ def test_pitfall_18_the_statement_goes_by_paymes_time_and_has_all_states_and_the
     test_payme_conformance.test_t40_a_statement_is_in_paymes_order_and_has_every_state(shop)
     shop.database.empty()
     test_payme_conformance.test_t41_a_statement_gives_the_account_back_as_it_came(shop, {"phone": "+998901234567"})
+
+
+@pytest.fixture
+def click(shop: Client) -> Click:
+    """Click, calling the shop."""
+    return Click(shop)
+
+
+def test_pitfall_19_click_a_complete_with_a_wrong_prepare_id_pays_nothing(click: Click) -> None:
+    order, other = click.shop.database.order(), click.shop.database.order()
+    assert [click.prepare(1, order).error, click.prepare(2, other).error] == [0, 0]
+    for wrong in (prepare_id(2), 999999999, 0, order):
+        assert click.complete(1, order, merchant_prepare_id=wrong).error == -6
+    assert (click.shop.database.states(), click.shop.database.find(order).status) == ({"1": 1, "2": 1}, "pending")
+
+
+def test_pitfall_19_click_a_complete_without_any_prepare_pays_nothing(click: Click) -> None:
+    order = click.shop.database.order()
+    assert click.complete(1, order).error == -6
+    assert (click.shop.database.payments(), click.shop.database.find(order).status) == ([], "pending")
+
+
+def test_pitfall_19_click_a_complete_after_a_cancel_pays_nothing(click: Click) -> None:
+    order = click.shop.database.order()
+    assert [click.prepare(1, order).error, click.abort(1, order).error, click.complete(1, order).error] == [0, -9, -9]
+    assert (click.shop.database.states(), click.shop.database.find(order).status) == ({"1": -1}, "cancelled")
+
+
+def test_pitfall_19_click_a_paid_order_is_not_prepared_so_nobody_is_debited_twice(click: Click) -> None:
+    order = click.shop.database.order()
+    click.pay(1, order)
+    assert [click.prepare(1, order).error, click.prepare(2, order).error] == [-4, -4]
+    assert click.complete(2, order).error == -6
+    assert (click.shop.database.states(), click.shop.database.find(order).paid) == ({"1": 2}, 1)
+
+
+@pytest.mark.every_database
+@pytest.mark.parametrize("error", [-1, -5017, -999999999])
+def test_pitfall_19_click_a_cancel_is_stored_with_its_reason_and_its_note_is_lost_on_no_column(
+    click: Click, error: int
+) -> None:
+    order = click.shop.database.order()
+    assert click.prepare(1, order).error == 0
+    assert click.abort(1, order, error, error_note="Недостаточно средств " * 50).error == -9
+    row = click.shop.database.payment("1")
+    assert (row["state"], row["reason"], click.shop.database.find(order).returned) == (-1, error, 1)
+
+
+@pytest.mark.parametrize("amount", ["nan", "NaN", "-nan", "inf", "infinity", "1e999", "snan"])
+def test_pitfall_19_click_nan_is_no_amount(click: Click, amount: str) -> None:
+    order = click.shop.database.order()
+    assert click.prepare(1, order, amount=amount).error == -2
+    assert click.prepare(1, order).error == 0
+    assert click.complete(1, order, amount=amount).error == -2
+    assert (click.shop.database.states(), click.shop.database.find(order).status) == ({"1": 1}, "pending")
+
+
+def test_pitfall_19_click_an_unsigned_cancel_cancels_nothing(click: Click) -> None:
+    order, paid = click.shop.database.order(), click.shop.database.order()
+    assert click.prepare(1, order).error == 0
+    click.pay(2, paid)
+    for signature in ("0" * 32, "x"):
+        assert click.abort(1, order, sign_string=signature).error == -1
+        assert click.abort(2, paid, sign_string=signature).error == -1
+    assert click.abort(1, order, sign_string="").error == -8
+    assert click.shop.database.states() == {"1": 1, "2": 2}
+
+
+@pytest.mark.parametrize("amount", ["0.01", "4999.99", "500", "50", "0"])
+def test_pitfall_19_click_no_underpayment_passes(click: Click, amount: str) -> None:
+    order = click.shop.database.order()
+    assert click.prepare(1, order, amount=amount).error == -2
+    assert click.prepare(1, order).error == 0
+    assert click.complete(1, order, amount=amount).error == -2
+    assert (click.shop.database.states(), click.shop.database.find(order).paid) == ({"1": 1}, 0)
 
 
 # Protocol, security, operation

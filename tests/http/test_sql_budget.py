@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
+from tests.http.click import Click
 from tests.http.clients import MODELS, NOON, Answer, Client, Database, Model
 
 FREE = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
@@ -87,6 +88,35 @@ def test_every_call_keeps_within_its_budget_of_statements_and_one_commit(
         with traffic(shop.database) as seen:
             call()
         assert (name, len(seen.statements) <= allowed, seen.commits) == (name, True, 1), seen.statements
+
+
+@pytest.mark.every_database
+def test_every_call_of_click_keeps_within_its_budget_too(open_shop: Callable[..., Client]) -> None:
+    shop = open_shop(habits=[])
+    click, (order, held, failed) = Click(shop), [shop.database.order() for _ in range(3)]
+    shop.create("p", held).ok()
+    budget: list[tuple[str, int, Callable[[], Any]]] = [
+        ("Prepare", 3, lambda: click.prepare(1, order)),
+        ("Prepare, repeated", 1, lambda: click.prepare(1, order)),
+        ("Prepare, of a rival attempt", 4, lambda: click.prepare(2, order)),
+        ("Prepare, of what Payme holds", 2, lambda: click.prepare(3, held)),
+        ("Prepare, for another amount", 2, lambda: click.prepare(3, failed, amount="1")),
+        ("Complete", 2, lambda: click.complete(2, order)),
+        ("Complete, repeated", 1, lambda: click.complete(2, order)),
+        ("Complete, of a superseded attempt", 1, lambda: click.complete(1, order)),
+        ("Complete, without a Prepare", 3, lambda: click.complete(9, order)),
+        ("Complete, not debited but paid", 2, lambda: click.abort(2, order)),
+        ("Complete, not debited, repeated", 1, lambda: click.abort(2, order)),
+        ("Prepare, of a reversed attempt", 1, lambda: click.prepare(2, order)),
+        ("Prepare, of an order that is closed", 2, lambda: click.prepare(4, order)),
+        ("Prepare, of another order", 3, lambda: click.prepare(5, failed)),
+        ("Complete, not debited", 2, lambda: click.abort(5, failed)),
+    ]
+    for name, allowed, call in budget:
+        with traffic(shop.database) as seen:
+            call()
+        assert (name, len(seen.statements) <= allowed, seen.commits) == (name, True, 1), seen.statements
+    assert shop.database.states() == {"p": 1, "1": -1, "2": -2, "5": -1}
 
 
 def test_a_call_without_credentials_costs_nothing(open_shop: Callable[..., Client]) -> None:
