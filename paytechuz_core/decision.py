@@ -186,6 +186,9 @@ class Gateway(Protocol[CallT, ReplyT]):
     def params(self, call: CallT) -> dict[str, Any]:
         """Give the provider's parameters as the hooks receive them."""
 
+    def secret(self, call: CallT) -> bool:
+        """Tell whether `call` carries a secret, which an error's text may quote and the log must not."""
+
     def render(self, call: CallT | None, reply: ReplyT) -> bytes:
         """Turn an answer into the bytes to send."""
 

@@ -13,13 +13,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from traceback import format_tb
 from typing import Final, TypeAlias, TypeVar
 
 from paytechuz_core.decision import Event, Gateway, Lookup, Refused, Rejected, Snapshot
 from paytechuz_core.hooks import AsyncFire, Drafts, Fire
 from paytechuz_core.inbound import Inbound
-from paytechuz_core.repository import AsyncBegin, AsyncRepository, Begin, Conflict, Repository
+from paytechuz_core.repository import AsyncBegin, AsyncRepository, Begin, ConfigurationError, Conflict, Repository
 from paytechuz_core.transaction import Millis
 
 CallT = TypeVar("CallT")
@@ -30,6 +31,7 @@ AsyncPause: TypeAlias = Callable[[int], Awaitable[None]]
 
 ATTEMPTS: Final = 8
 FAILED: Final = "%s: answered a system error; nothing was saved"
+UNQUOTED: Final = FAILED + "; the texts of the errors are left out, because they may quote the new key\n%s"
 UNHEARD: Final = "after_commit failed after %s; the payment itself is saved"
 LOST: Final = f"{ATTEMPTS} attempts each met a rival that wrote first"
 log = logging.getLogger("paytechuz")
@@ -60,8 +62,8 @@ def respond(
         reply = handle(gateway, call, begin, fire, clock, pause)
     except Rejected as rejected:
         return rejected.body
-    except Exception:
-        log.exception(FAILED, type(gateway).__name__)
+    except Exception as error:  # noqa: BLE001 - it is logged there
+        complain(gateway, call, error)
         reply = gateway.fail(call)
     return gateway.render(call, reply)
 
@@ -114,6 +116,24 @@ def load(repository: Repository, lookup: Lookup) -> Snapshot:
     return snapshot
 
 
+def complain(gateway: Gateway[CallT, ReplyT], call: CallT | None, error: Exception) -> None:
+    """Log what went wrong: in full, but for what would quote a secret."""
+    name = type(gateway).__name__
+    if call is None or not gateway.secret(call):
+        log.error(FAILED, name, exc_info=error)
+    else:
+        log.error(UNQUOTED, name, "".join(unquoted(error)))
+
+
+def unquoted(error: BaseException | None) -> Iterator[str]:
+    """Write an error and what led to it without their texts; our own about settings quote no secret."""
+    while error is not None:
+        text = f": {error}" if isinstance(error, ConfigurationError) else ""
+        yield from format_tb(error.__traceback__)
+        yield f"{type(error).__qualname__}{text}\n"
+        error = error.__cause__ or error.__context__
+
+
 def announce(fire: Fire, event: Event, drafts: Drafts) -> None:
     """Tell what is committed; whatever goes wrong now cannot change the answer."""
     try:
@@ -139,8 +159,8 @@ async def arespond(
         reply = await ahandle(gateway, call, begin, fire, clock, pause)
     except Rejected as rejected:
         return rejected.body
-    except Exception:
-        log.exception(FAILED, type(gateway).__name__)
+    except Exception as error:  # noqa: BLE001 - it is logged there
+        complain(gateway, call, error)
         reply = gateway.fail(call)
     return gateway.render(call, reply)
 

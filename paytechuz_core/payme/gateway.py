@@ -381,6 +381,10 @@ class Payme:
         """Give the params as the hooks receive them."""
         return call.params
 
+    def secret(self, call: Call) -> bool:
+        """Tell whether the call carries a new key."""
+        return isinstance(call.request, ChangePassword)
+
     def render(self, call: Call | None, reply: Reply) -> bytes:
         """Write the answer."""
         return encode(None if call is None else call.id, reply, self.messages)

@@ -41,7 +41,7 @@ SQLITE_DUPLICATES: Final = frozenset({1555, 2067})
 
 T = TypeVar("T")
 _claiming = Lock()
-_joined: "WeakKeyDictionary[Session, Unit]" = WeakKeyDictionary()
+_joined: "WeakKeyDictionary[Session, Unit | None]" = WeakKeyDictionary()
 _flushed: "WeakSet[Session]" = WeakSet()
 _units: "WeakKeyDictionary[Connection, Unit]" = WeakKeyDictionary()
 _watched: "WeakSet[Dialect]" = WeakSet()
@@ -52,12 +52,13 @@ _shared: "WeakKeyDictionary[Engine, Unit]" = WeakKeyDictionary()
 class Unit:
     """One database transaction and the merchant's session joined to it. `open`, `settle`, then `commit` or `abort`."""
 
+    bind: Engine | Connection
     connection: Connection
     root: Transaction
 
-    def __init__(self, session: Session, bind: Engine | Connection, table: Table) -> None:
+    def __init__(self, session: Session, model: type, table: Table) -> None:
         self.session = session
-        self.bind = bind
+        self.model = model
         self.table = table
         self.conflicted = False
         self._lost = False
@@ -65,9 +66,12 @@ class Unit:
 
     def open(self) -> None:
         """Begin the database transaction and join the session to it."""
-        check_engine(self.bind.engine)
-        self._claim()
+        claim(self.session, self)
         try:
+            # Not before the claim: the session of a running call routes to that call's connection.
+            self.bind = bind_of(self.session, self.model, self.table)
+            check_engine(self.bind.engine)
+            self._share()
             let_go(self.session)
             self._begin()
         except BaseException:
@@ -118,20 +122,13 @@ class Unit:
             message = "a hook ended the library's database transaction; commit the session, never its connection"
             raise RuntimeError(message)
 
-    def _claim(self) -> None:
+    def _share(self) -> None:
         engine = self.bind.engine
         with _claiming:
-            if self.session in _joined:
-                message = (
-                    "another call is using this session: give each request one of its own "
-                    "(`db: Session = Depends(get_db)`), not a global or a thread's"
-                )
-                raise ConfigurationError(message)
             # With one shared connection, two calls would be one database transaction.
             if isinstance(engine.pool, StaticPool) and _shared.setdefault(engine, self) is not self:
                 message = "the in-memory database is in use"
                 raise Conflict(message)
-            _joined[self.session] = self
 
     def _begin(self) -> None:
         bind = self.bind
@@ -181,8 +178,9 @@ class Unit:
         session.join_transaction_mode = self._mode
 
     def _leave(self) -> None:
+        if hasattr(self, "bind") and _shared.get(self.bind.engine) is self:
+            del _shared[self.bind.engine]
         _joined.pop(self.session, None)
-        _shared.pop(self.bind.engine, None)
         if hasattr(self, "connection"):
             _units.pop(self.connection, None)
             if self.connection is not self.bind:
@@ -226,7 +224,7 @@ def _on_end(session: Session, transaction: SessionTransaction) -> None:
 @contextmanager
 def unit_of_work(session: Session, model: type, table: Table) -> Iterator[Unit]:
     """Open one unit on the database of `model`: commit on exit, roll back on error, name a conflict `Conflict`."""
-    unit = Unit(session, bind_of(session, model, table), table)
+    unit = Unit(session, model, table)
     try:
         unit.open()
         try:
@@ -244,7 +242,7 @@ def unit_of_work(session: Session, model: type, table: Table) -> Iterator[Unit]:
 @asynccontextmanager
 async def async_unit_of_work(session: AsyncSession, model: type, table: Table) -> AsyncIterator[Unit]:
     """The same, awaited: each step runs in the session's greenlet."""
-    unit = Unit(session.sync_session, bind_of(session.sync_session, model, table), table)
+    unit = Unit(session.sync_session, model, table)
     try:
         await in_greenlet(session, unit.open)
         try:
@@ -302,14 +300,27 @@ def bind_of(session: Session, model: type, table: Table) -> Engine | Connection:
         raise ConfigurationError(message) from error
 
 
+def claim(session: Session, unit: Unit | None) -> None:
+    """Make a session one call's own; refuse one that another call is using."""
+    with _claiming:
+        if session in _joined:
+            message = (
+                "another call is using this session: give each request one of its own "
+                "(`db: Session = Depends(get_db)`), not a global or a thread's"
+            )
+            raise ConfigurationError(message)
+        _joined[session] = unit
+
+
 def let_go(session: Session) -> None:
     """Make a session give back its connection; refuse one whose work that would lose."""
     pending = bool(session.new or session.dirty or session.deleted) or session in _flushed
     current = session.get_transaction()
-    if pending or (current is not None and current.origin is not SessionTransactionOrigin.AUTOBEGIN):
+    begun = current is not None and current.origin is not SessionTransactionOrigin.AUTOBEGIN
+    if pending or begun:
         message = (
             "the session given to the webhook handler has "
-            + ("pending changes" if pending else "a database transaction begun by `with db.begin()`")
+            + ("a database transaction begun by `with db.begin()`" if begun else "pending changes")
             + ": commit before the handler, or give it a session of its own (`db: Session = Depends(get_db)`)"
         )
         raise ConfigurationError(message)
@@ -319,9 +330,12 @@ def let_go(session: Session) -> None:
 
 def give_back(session: Session) -> None:
     """Make a session that no call is using give back its connection; leave it alone where that would lose anything."""
-    if session not in _joined:
-        with suppress(ConfigurationError, DBAPIError):
+    with suppress(ConfigurationError, DBAPIError):
+        claim(session, None)
+        try:
             let_go(session)
+        finally:
+            _joined.pop(session, None)
 
 
 def lock_sqlite(connection: Connection, table: Table) -> None:

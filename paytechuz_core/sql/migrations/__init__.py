@@ -95,7 +95,8 @@ def locked(connection: Connection) -> Iterator[None]:
                 yield
                 connection.commit()
             finally:
-                connection.execute(text("SELECT RELEASE_LOCK('paytechuz')"))
+                if not connection.invalidated:  # a connection that is lost has given it back
+                    connection.execute(text("SELECT RELEASE_LOCK('paytechuz')"))
         case other:
             message = f"paytechuz supports SQLite, PostgreSQL, MariaDB and MySQL, not {other}"
             raise ConfigurationError(message)
