@@ -112,7 +112,7 @@ def compare(name: str, urls: list[str], many: int) -> Iterator[Measurement]:
         ("PerformTransaction", perform_old, perform_young),
     ):
         yield Measurement(
-            f"{method} on {name} with {many:,} payments stored, to {FEW:,}".replace(",", " "),
+            f"{method} on {name} with {many:_} payments stored, to {FEW:_}",
             slow / quick,
             at_most=LIMIT,
             detail=f"{slow * 1000:.2f} ms to {quick * 1000:.2f} ms",

@@ -215,6 +215,9 @@ def click_of(
     if commission is None:
         message = f"commission_percent must be a Decimal, an int or their text, not {commission_percent!r}"
         raise ConfigurationError(message)
+    if not isinstance(lifetime, timedelta) or lifetime < timedelta(0):
+        message = f"lifetime must be a timedelta that is not negative, such as timedelta(hours=12), not {lifetime!r}"
+        raise ConfigurationError(message)
     least, most = bounds_of(minimum, maximum)
     return Click(
         secrets=keys_of("secret_key", "the service's secret key from Click's cabinet", secrets),

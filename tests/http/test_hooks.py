@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -18,7 +19,7 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from paytechuz import Refused, Transaction
-from tests.http.clients import EXAMPLE, HALF_DAY, KEY, NOON, PATIENCE, TIYIN, Answer, Client, Habit, Order
+from tests.http.clients import EXAMPLE, HALF_DAY, KEY, NOON, PATIENCE, TIYIN, Answer, Client, Clock, Habit, Order
 
 Open = Callable[..., Client]
 Steps = Generator[Any, Any, Any]
@@ -740,6 +741,50 @@ def test_what_hooks_put_into_extra_data_is_saved_and_given_to_the_next(open_shop
     for call in (shop.perform, shop.perform, shop.check, shop.cancel, shop.cancel):
         call("a").ok()
     assert shop.database.payment("a")["extra_data"] == {"heard": list(names)}
+
+
+@pytest.mark.every_database
+def test_what_five_hooks_put_into_extra_data_at_once_is_all_kept(open_shop: Open) -> None:
+    def check_transaction(self: Any, params: Any, transaction: Any) -> None:
+        del self
+        transaction.extra_data.setdefault("asked", []).append(params["number"])
+
+    shop = open_shop(habits=[check_transaction])
+    shop.create("a", shop.database.order()).ok()
+    numbers = range(5)
+    shop.at_once([partial(shop.call, "CheckTransaction", id="a", number=number) for number in numbers])
+    assert sorted(shop.database.payment("a")["extra_data"]["asked"]) == [*numbers]
+
+
+@pytest.mark.every_database(but="sqlite")  # where the second call could not even read before the first is done
+def test_a_call_that_read_before_a_rival_wrote_starts_over_and_its_hook_runs_once(open_shop: Open) -> None:
+    """A repeated Create finds the transaction past its time, while Cancel has it and has not yet committed."""
+    cancelling, read = threading.Event(), threading.Event()
+
+    def waits(self: Any, transaction: Any) -> Steps:
+        yield from commits(self, transaction)
+        cancelling.set()
+        assert (yield self.wait(read))
+
+    class Watched(Clock):
+        """Asked by each call once it has read."""
+
+        def __call__(self) -> int:
+            if cancelling.is_set():
+                read.set()
+            return super().__call__()
+
+    shop = open_shop(habits=[hook("cancelled_payment", waits)], clock=Watched())
+    order = CANCELLED.prepare(shop)
+    shop.clock.advance(HALF_DAY + 1)
+
+    def create_again() -> Answer:
+        assert cancelling.wait(PATIENCE)
+        return shop.create("a", order, time=NOON)
+
+    cancelled, again = shop.at_once([lambda: shop.cancel("a", 3), create_again])
+    assert (cancelled.result["state"], again.code) == (-1, -31008)
+    assert (shop.database.payment("a")["reason"], shop.database.find(order).paid, len(shop.heard)) == (3, 1, 1)
 
 
 @pytest.mark.every_database

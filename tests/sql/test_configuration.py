@@ -7,7 +7,7 @@ What the constructor can see it refuses; what only the database knows is logged 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from sqlalchemy import (
     String,
     TypeDecorator,
     create_engine,
+    delete,
     insert,
     text,
 )
@@ -28,8 +29,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 from sqlalchemy.types import LargeBinary
 
 from paytechuz_core import ConfigurationError, Hooks
-from paytechuz_core.sql import PaymentMixin
-from tests.core.wire import Params, Wire, cancel, check, check_perform, create, encoded, perform, post
+from paytechuz_core.click import Click
+from paytechuz_core.sql import ClickSettings, PaymentMixin, SqlHandler
+from tests.core.wire import KEY, Params, Wire, cancel, check, check_perform, create, encoded, perform, post
 from tests.core.wire import statement as get_statement
 from tests.databases import SYNC_DRIVERS
 from tests.sql.shop import SETTINGS, AsyncShopPayme, Order, Shop, ShopPayme, opened
@@ -180,20 +182,55 @@ def test_what_cannot_work_is_refused_with_the_setting_and_the_fix(settings: Para
     says(str(refused.value), words)
 
 
+class ShopClick(ClickSettings, SqlHandler):
+    """A handler of Click's calls."""
+
+
+CLICK: Final[Params] = {"service_id": 12345, "secret_key": KEY, "account_model": Order, "account_field": "order_id"}
+WRONG_FOR_CLICK: Final[dict[str, tuple[Params, Sequence[str]]]] = {
+    "an empty secret": ({"secret_key": ""}, ["secret_key", "cabinet", "variable"]),
+    "no secrets": ({"secret_key": ()}, ["secret_key", "cabinet"]),
+    "an empty service": ({"service_id": ""}, ["service_id", "cabinet", "''"]),
+    "a service that is no number": ({"service_id": "12a"}, ["service_id", "number", "'12a'"]),
+    "a service in other digits": ({"service_id": "²"}, ["service_id", "number"]),
+    "two account fields": ({"account_field": ("id", "status")}, ["account_field", "one", "merchant_trans_id"]),
+    "an unknown account column": ({"account_column": "number"}, ["Order", "'number'", "account_column", "'id'"]),
+    "a model without the amount": ({"account_model": NoAmount}, ["NoAmount", "'amount'", "amount_field"]),
+    "a commission that is a float": ({"commission_percent": 0.5}, ["commission_percent", "Decimal", "0.5"]),
+    "a commission that is no number": ({"commission_percent": "NaN"}, ["commission_percent", "NaN"]),
+    "a commission of everything": ({"commission_percent": 100}, ["commission_percent", "below 100"]),
+    "a commission that is negative": ({"commission_percent": -1}, ["commission_percent", "-1"]),
+    "an action of neither kind": ({"action": 2}, ["action", "Prepare", "Complete", "2"]),
+    "a lifetime that is a number": ({"lifetime": 43_200}, ["lifetime", "timedelta(hours=12)", "43200"]),
+    "a lifetime that is negative": ({"lifetime": timedelta(hours=-1)}, ["lifetime", "negative"]),
+    "a maximum below the minimum": ({"minimum": 100, "maximum": 10}, ["maximum", "less than minimum"]),
+    "no threads": ({"threads": 0}, ["threads", "from 1"]),
+    "payments without unique keys": ({"payment_model": UnkeyedPayment}, ["UnkeyedPayment", "unique key"]),
+}
+
+
+@pytest.mark.parametrize(("settings", "words"), WRONG_FOR_CLICK.values(), ids=WRONG_FOR_CLICK)
+def test_what_cannot_work_with_click_is_refused_too(settings: Params, words: Sequence[str]) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        ShopClick(Session(), **{**CLICK, **settings})
+    says(str(refused.value), words)
+
+
 def test_the_settings_of_these_tests_are_right_but_for_what_each_changes() -> None:
     # The negative control: were SETTINGS wrong by themselves, every test above would pass for that.
     assert build().gateway.name == "payme"
+    assert isinstance(ShopClick(Session(), **CLICK).gateway, Click)
     assert build(payment_model=Payment, minimum=0, maximum="0.01", threads=1, payme_key=["old", "new"])
 
 
 WRONG_SESSIONS: Final[dict[str, tuple[Callable[[], Any], Sequence[str]]]] = {
     "none": (lambda: build_with(None), ["db", "Session", "NoneType"]),
-    "an async one": (lambda: build_with(AsyncSession()), ["db", "Session", "AsyncSession", "AsyncPaymeWebhookHandler"]),
+    "an async one": (lambda: build_with(AsyncSession()), ["db", "Session", "AsyncSession", "Async… handler"]),
     "a factory": (lambda: build_with(sessionmaker()), ["db", "Session", "sessionmaker"]),
     "an engine": (lambda: build_with(create_engine("sqlite://")), ["db", "Session", "Engine"]),
     "a sync one for the async handler": (
         lambda: build_with(Session(), AsyncShopPayme),
-        ["db", "AsyncSession", "not Session", "PaymeWebhookHandler"],
+        ["db", "AsyncSession", "not Session", "plain handler"],
     ),
 }
 
@@ -219,7 +256,7 @@ def test_an_async_hook_on_the_sync_handler_is_refused_because_nobody_would_await
 
     with pytest.raises(ConfigurationError) as refused:
         build(handler=type("Shop", (ShopPayme,), {name: hook}))
-    says(str(refused.value), [f"Shop.{name}", "async", "plain def", "AsyncPaymeWebhookHandler"])
+    says(str(refused.value), [f"Shop.{name}", "async", "plain def", "Async… handler"])
     assert build(AsyncSession(), type("Shop", (AsyncShopPayme,), {name: hook}))
 
 
@@ -408,19 +445,34 @@ def test_a_session_without_an_engine_is_logged_with_how_to_make_one(heard: Heard
 
 def test_a_session_with_work_of_its_own_is_refused_and_keeps_it(shop: Shop, heard: Heard) -> None:
     order = shop.order()
-    with Session(shop.engine) as db:
-        db.add(mine := Order(status="mine"))
-        assert opened(shop.payme(db).respond(post(encoded(create(order=order)))))["code"] == -32400
-        says(heard(), ["pending changes", "commit before", "get_db"])
-        db.commit()
-        assert shop.status(str(mine.id)) == "mine"
-    with Session(shop.engine) as db, db.begin():
-        db.add(other := Order(status="mine too"))
+
+    def added(db: Session) -> None:
+        db.add(Order(id=77))
+
+    def flushed(db: Session) -> None:
+        db.add(Order(id=77))
         db.flush()
-        number = str(other.id)
-        assert opened(shop.payme(db).respond(post(encoded(create(order=order)))))["code"] == -32400
-        says(heard(), ["db.begin()", "commit before", "get_db"])
-    assert shop.status(number) == "mine too"
+
+    def edited(db: Session) -> None:
+        db.get_one(Order, int(order)).status = "mine"
+
+    def begun(db: Session) -> None:
+        db.begin()
+
+    for prepare, words in (
+        (added, ["pending changes"]), (flushed, ["pending changes"]), (edited, ["pending changes"]),
+        (begun, ["db.begin()"]),
+    ):  # fmt: skip
+        with Session(shop.engine) as db:
+            prepare(db)
+            assert opened(shop.payme(db).respond(post(encoded(create(order=order)))))["code"] == -32400
+            says(heard(), [*words, "commit before", "get_db"])
+            db.commit()
+        with Session(shop.engine) as db:
+            assert (db.get(Order, 77) is None) is (prepare not in (added, flushed))
+            assert (db.get_one(Order, int(order)).status == "mine") is (prepare in (edited, begun))
+            db.execute(delete(Order).where(Order.id == 77))
+            db.commit()
     assert shop.payments() == []
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from paytechuz_core import Change, State, Transaction
 from paytechuz_core.repository import Conflict
 from paytechuz_core.sql import PaymentTransaction
-from paytechuz_core.transaction import millis_to_datetime
+from paytechuz_core.transaction import HALF_DAY, millis_to_datetime
 from tests.core.wire import AMOUNT, NOW, Params, cancel, create, fiscal, perform
 from tests.core.wire import statement as get_statement
 from tests.sql.shop import Shop, ShopPayme
@@ -35,7 +35,8 @@ def payment(**values: Any) -> PaymentTransaction:
     moment = millis_to_datetime(MOMENT)
     born: Params = {
         "gateway": "payme", "transaction_id": "a", "account_id": "1", "amount_tiyin": AMOUNT, "account": {},
-        "state": PaymentTransaction.INITIATING, "extra_data": {}, "created_at": moment, "updated_at": moment,
+        "state": PaymentTransaction.INITIATING, "extra_data": {}, "lifetime": HALF_DAY,
+        "created_at": moment, "updated_at": moment,
     }  # fmt: skip
     return PaymentTransaction(**{**born, **values})
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scop
 
 from paytechuz_core import Refused
 from paytechuz_core.repository import Conflict
+from paytechuz_core.sql import PaymentTransaction
 from paytechuz_core.sql.unit import async_unit_of_work, in_greenlet, is_conflict, unit_of_work
 from tests.core.wire import Params, Wire, cancel, check, create, encoded, perform, post
 from tests.databases import ASYNC_DRIVERS, SYNC_DRIVERS, database_of
@@ -343,26 +344,36 @@ def test_a_session_is_given_back_as_it_was_when_every_attempt_met_a_rival(shop: 
 
 
 def test_a_session_finds_anew_what_a_call_has_changed(shop: Shop) -> None:
+    class Curious(ShopPayme):
+        def successfully_payment(self, params: Params, transaction: Any) -> None:
+            super().successfully_payment(params, transaction)
+            rows.append(self.db.scalars(select(PaymentTransaction)).one())
+            transaction.extra_data["note"] = "saved after the hook"
+
+    rows: list[PaymentTransaction] = []
     number = shop.order()
     shop.ask(create("a", order=number))
-    with Session(shop.engine, expire_on_commit=False) as db:
+    with Session(shop.engine) as db:
         order = db.get_one(Order, int(number))
         assert order.status == "pending"
-        assert opened(shop.payme(db).respond(post(encoded(perform("a")))))["state"] == 2
-        assert db.get_one(Order, int(number)).status == "paid"
+        assert opened(Curious(db, **SETTINGS).respond(post(encoded(perform("a")))))["state"] == 2
         assert order.status == "paid"
+        assert rows[0].extra_data == {"note": "saved after the hook"}
 
 
 def test_a_session_forgets_what_a_failed_hook_had_in_mind(shop: Shop) -> None:
     class Broken(ShopPayme):
         def mark(self, status: str, transaction: Any) -> None:
             super().mark(status, transaction)
+            orders.append(self.db.get_one(Order, transaction.account_id))
             raise KeyError
 
+    orders: list[Order] = []
     number = shop.order()
     shop.ask(create("a", order=number))
     with Session(shop.engine, expire_on_commit=False) as db:
         assert opened(Broken(db, **SETTINGS).respond(post(encoded(perform("a")))))["code"] == -32400
+        assert orders[0].status == "paid", "it was, in a database transaction that never happened"
         assert db.get_one(Order, int(number)).status == "pending"
         db.commit()
     assert (shop.status(number), shop.effects()) == ("pending", [])
@@ -408,6 +419,21 @@ def test_a_hook_may_have_savepoints_of_its_own(every_shop: Shop) -> None:
     assert shop.ask(perform("a"))["state"] == 2
     assert shop.effects() == [("paid", "a"), ("kept", "a"), ("after", "a")]
     assert (shop.status(order), shop.states()) == ("paid", {"a": 2})
+
+
+def test_a_hook_may_roll_back_and_do_better(every_shop: Shop) -> None:
+    class Undecided(ShopPayme):
+        def successfully_payment(self, params: Params, transaction: Any) -> None:
+            self.db.add(Effect("a first thought", transaction))
+            self.db.flush()
+            self.db.rollback()
+            super().successfully_payment(params, transaction)
+
+    shop = Shop(every_shop.engine, Undecided)
+    order = shop.order()
+    shop.ask(create("a", order=order))
+    assert shop.ask(perform("a"))["state"] == 2
+    assert (shop.effects(), shop.states(), shop.status(order)) == ([("paid", "a")], {"a": 2}, "paid")
 
 
 def test_a_savepoint_that_a_hook_leaves_open_is_saved_with_it(every_shop: Shop) -> None:
