@@ -241,6 +241,11 @@ class Click:
         """Give the form as the hooks receive it: without the signature, which is nobody's business."""
         return {name: text for name, text in call.form.items() if name != "sign_string"}
 
+    def secret(self, call: Call) -> bool:
+        """Tell whether the call carries a secret: none does that an error could quote."""
+        del call
+        return False
+
     def render(self, call: Call | None, reply: Reply) -> bytes:
         """Write the answer."""
         return _encode({} if call is None else call.form, reply)

@@ -364,8 +364,8 @@ def test_a_session_finds_anew_what_a_call_has_changed(shop: Shop) -> None:
 def test_a_session_forgets_what_a_failed_hook_had_in_mind(shop: Shop) -> None:
     class Broken(ShopPayme):
         def mark(self, status: str, transaction: Any) -> None:
-            super().mark(status, transaction)
             orders.append(self.db.get_one(Order, transaction.account_id))
+            super().mark(status, transaction)
             raise KeyError
 
     orders: list[Order] = []
