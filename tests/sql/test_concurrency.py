@@ -185,7 +185,7 @@ def test_a_storm_of_top_ups_of_one_account_credits_each_once(busy_shop: Shop) ->
 @pytest.mark.parametrize("async_url", ASYNC_DRIVERS, indirect=True)
 def test_a_storm_of_tasks_is_one_payment_too(async_url: str) -> None:
     async def storm() -> None:
-        async with async_shop(async_url, pool_size=RIVALS) as engine:
+        async with async_shop(async_url) as engine:
 
             async def ask(wire: Wire) -> Params:
                 async with AsyncSession(engine) as db:

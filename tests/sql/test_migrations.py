@@ -302,14 +302,13 @@ INI: Final = """
 """
 ENV: Final = """
     from alembic import context
-    from sqlalchemy import create_engine
+    from sqlalchemy import NullPool, create_engine
 
-    engine = create_engine(context.config.get_main_option("sqlalchemy.url"))
+    engine = create_engine(context.config.get_main_option("sqlalchemy.url"), poolclass=NullPool)
     with engine.connect() as connection:
         context.configure(connection=connection)
         with context.begin_transaction():
             context.run_migrations()
-    engine.dispose()
 """
 MIGRATION: Final = """
     import sqlalchemy as sa
