@@ -180,14 +180,14 @@ class Payme:
                 return Decision(statement(snapshot.transactions), events=(_about_statement(snapshot),))
             case SetFiscalData(type=kind):
                 return self._set_fiscal_data(transaction, kind, call.params["fiscal_data"], now)
-            case ChangePassword(password=password):
-                return self._change_password(password)
+            case request:
+                return self._change_password(request.password)
 
     def _check_perform(self, amount: Tiyin, fields: Fields, snapshot: Snapshot, now: Millis) -> Decision[Reply]:
         match self._payable(amount, fields, snapshot, now):
             case Error() as error:
                 return Decision(error)
-            case Account() as account:
+            case account:
                 asks = Hook.BEFORE_CHECK_PERFORM_TRANSACTION, Hook.GET_CHECK_DATA
                 return Decision(allowed(), asks=tuple(Event(ask, account=account) for ask in asks))
 
@@ -199,7 +199,7 @@ class Payme:
                 return Decision(error)
             case Account() if now - request.time > self.timeout:  # too late before it began
                 return Decision(errors.CANNOT_PERFORM)
-            case Account() as account:
+            case account:
                 return self._begin(request, account, snapshot.holder, now)
 
     def _begin(
@@ -280,12 +280,12 @@ class Payme:
     def _set_fiscal_data(
         self, transaction: Transaction | None, kind: str, data: Fields, now: Millis
     ) -> Decision[Reply]:
-        match transaction, kind:
-            case None, _:
+        match transaction:
+            case None:
                 return Decision(errors.FISCAL_NOT_FOUND)
-            case Transaction(), "PERFORM":
+            case _ if kind == "PERFORM":
                 change = transaction.amend(now, fiscal_perform=data)
-            case Transaction(), _:
+            case _:
                 change = transaction.amend(now, fiscal_cancel=data)
         return Decision(succeeded(), () if change is None else (change,))
 
@@ -302,18 +302,19 @@ class Payme:
         first = self.fields[0]
         if (misfit := self._misfit(fields)) is not None:
             return errors.ACCOUNT_NOT_FOUND.about(misfit)
-        match snapshot.account, snapshot.holder:
-            case None, _:
-                return errors.ACCOUNT_NOT_FOUND.about(first)
-            case Account() as account, _ if not self._fits(amount, account):
+        account = snapshot.account
+        if account is None:
+            return errors.ACCOUNT_NOT_FOUND.about(first)
+        match snapshot.holder:
+            case _ if not self._fits(amount, account):
                 return errors.WRONG_AMOUNT
-            case Account(payable=False), _:
+            case _ if not account.payable:
                 return errors.ACCOUNT_CLOSED.about(first)
-            case _, Transaction(state=State.INITIATING) as holder if not holder.expired(now):
+            case Transaction(state=State.INITIATING) as holder if not holder.expired(now):
                 return errors.ACCOUNT_HELD.about(first)
-            case _, Transaction(state=State.SUCCESSFULLY | State.CANCELLED):
+            case Transaction(state=State.SUCCESSFULLY | State.CANCELLED):
                 return errors.ACCOUNT_CLOSED.about(first)
-            case Account() as account, _:
+            case _:
                 return account
 
     def _fits(self, amount: Tiyin, account: Account) -> bool:

@@ -222,7 +222,7 @@ RACERS: Final[dict[str, Callable[[str], Wire]]] = {
     "cancel a": lambda order: cancel(f"a{order}", 5),
     "check a": lambda order: check(f"a{order}"),
 }
-PAIRS: Final = tuple(combinations_with_replacement(RACERS, 2))
+PAIRS: Final = tuple(pair for pair in combinations_with_replacement(RACERS, 2) if pair != ("check a", "check a"))
 
 
 class Told(Hooks):

@@ -182,12 +182,12 @@ def six_processes() -> Iterator[Callable[[Engine], str]]:
     assert parent.returncode == 0
 
 
-def test_six_processes_at_once_make_one_table(sync_engine: Engine, six_processes: Callable[[Engine], str]) -> None:
-    for _ in range(3):
-        assert six_processes(sync_engine) == "0 0 0 0 0 0"
-        assert tables(sync_engine) == {"payments", "paytechuz_version"}
-        assert versions(sync_engine) == ["paytechuz_0001"]
-        with sync_engine.begin() as connection:
+def test_six_processes_at_once_make_one_table(engine: Engine, six_processes: Callable[[Engine], str]) -> None:
+    for _ in range(2):
+        assert six_processes(engine) == "0 0 0 0 0 0"
+        assert tables(engine) == {"payments", "paytechuz_version"}
+        assert versions(engine) == ["paytechuz_0001"]
+        with engine.begin() as connection:
             assert differences(connection, PaymentTransaction.metadata) == []
             for name in ("payments", "paytechuz_version"):
                 connection.execute(text(f"DROP TABLE {name}"))
