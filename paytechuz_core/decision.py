@@ -165,6 +165,10 @@ class Refused(Exception):  # noqa: N818 - says what the merchant did
 class Gateway(Protocol[CallT, ReplyT]):
     """One provider's protocol and nothing else. Implemented by `paytechuz_core.payme.Payme`."""
 
+    @property
+    def name(self) -> str:
+        """The `gateway` of its transactions."""
+
     def parse(self, inbound: Inbound) -> CallT:
         """Turn a request into a call, credentials first; raise `Rejected` with the answer where it is none."""
 
@@ -182,6 +186,9 @@ class Gateway(Protocol[CallT, ReplyT]):
 
     def fail(self, call: CallT | None) -> ReplyT:
         """Answer for a bug or an outage: nothing was saved."""
+
+    def expiry(self, transaction: Transaction, now: Millis) -> CallT | None:
+        """Give our own call that ends a transaction past its time, or None; an empty reply says that it was not."""
 
     def params(self, call: CallT) -> dict[str, Any]:
         """Give the provider's parameters as the hooks receive them."""

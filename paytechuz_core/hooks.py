@@ -7,12 +7,14 @@ it came, `transaction` a detached `Transaction`, `account` the merchant's own ob
 `async def`.
 """
 
+import inspect
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from paytechuz_core.decision import Event, Hook
+from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.transaction import Change, Millis, Transaction, copied
 
 Params: TypeAlias = dict[str, Any]
@@ -154,3 +156,13 @@ def call_hook(hooks: Hooks, event: Event, drafts: Drafts) -> Any:
 def overrides(hooks: Hooks, name: str) -> bool:
     """Tell whether the merchant wrote this hook. What nobody wrote costs nothing: no arguments, no savepoint."""
     return getattr(type(hooks), name) is not getattr(Hooks, name) or name in vars(hooks)
+
+
+def plain(answer: Any) -> Any:
+    """Refuse what nobody would await: a hook that is `async def` under a decorator would silently never run."""
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        message = "a hook of a handler with a Session is async: make it a plain def, or use the Async… handler"
+        raise ConfigurationError(message)
+    return answer

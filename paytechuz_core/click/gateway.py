@@ -237,6 +237,10 @@ class Click:
 
     # What leaves
 
+    def expiry(self, transaction: Transaction, now: Millis) -> None:
+        """Expire nothing: the customer may have been debited, so an attempt is honoured whenever its Complete comes."""
+        del transaction, now
+
     def params(self, call: Call) -> dict[str, Any]:
         """Give the form as the hooks receive it: without the signature, which is nobody's business."""
         return {name: text for name, text in call.form.items() if name != "sign_string"}

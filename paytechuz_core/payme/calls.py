@@ -119,10 +119,16 @@ METHODS: dict[str, type[Request]] = {
 }
 
 
+class Expire(Params):
+    """Cancel a transaction that is past its time. Our own call, and no method: it cannot arrive from outside."""
+
+    id: Id
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request that may be answered: its JSON-RPC `id` to echo, its typed params, and these as they came."""
 
     id: Any
-    request: Request
+    request: Request | Expire
     params: dict[str, Any]

@@ -23,6 +23,7 @@ from paytechuz_core.payme.calls import (
     CheckPerformTransaction,
     CheckTransaction,
     CreateTransaction,
+    Expire,
     GetStatement,
     PerformTransaction,
     SetFiscalData,
@@ -151,7 +152,7 @@ class Payme:
                 return Lookup(gateway=self.name, transaction_id=id, hold=self.hold_for(account), account=account)
             case CreateTransaction(id=id) | CheckTransaction(id=id):
                 return Lookup(gateway=self.name, transaction_id=id)
-            case PerformTransaction(id=id) | CancelTransaction(id=id) | SetFiscalData(id=id):
+            case PerformTransaction(id=id) | CancelTransaction(id=id) | SetFiscalData(id=id) | Expire(id=id):
                 return Lookup(gateway=self.name, transaction_id=id, for_update=True)
             case GetStatement(start=start, end=end):
                 return Lookup(gateway=self.name, window=(start, end))
@@ -160,7 +161,7 @@ class Payme:
 
     # What is decided
 
-    def decide(self, call: Call, snapshot: Snapshot, now: Millis) -> Decision[Reply]:
+    def decide(self, call: Call, snapshot: Snapshot, now: Millis) -> Decision[Reply]:  # noqa: C901 - a case a method
         """Decide one call."""
         transaction = snapshot.transaction
         match call.request:
@@ -180,8 +181,10 @@ class Payme:
                 return Decision(statement(snapshot.transactions), events=(_about_statement(snapshot),))
             case SetFiscalData(type=kind):
                 return self._set_fiscal_data(transaction, kind, call.params["fiscal_data"], now)
-            case request:
-                return self._change_password(request.password)
+            case ChangePassword(password=password):
+                return self._change_password(password)
+            case Expire():
+                return self._sweep(transaction, now)
 
     def _check_perform(self, amount: Tiyin, fields: Fields, snapshot: Snapshot, now: Millis) -> Decision[Reply]:
         match self._payable(amount, fields, snapshot, now):
@@ -295,6 +298,22 @@ class Payme:
                 return Decision(errors.ACCOUNT_NOT_FOUND.about("password"))
             case _:
                 return Decision(succeeded(), events=(Event(Hook.CHANGE_PASSWORD),))
+
+    # What no call of Payme's asks for
+
+    def expiry(self, transaction: Transaction, now: Millis) -> Call | None:
+        """Give the call that ends a transaction past its time, or None."""
+        if not transaction.expired(now):
+            return None
+        id = transaction.transaction_id
+        return Call(None, Expire(id=id), {"id": id, "reason": Reason.TIMEOUT.value})
+
+    def _sweep(self, transaction: Transaction | None, now: Millis) -> Decision[Reply]:
+        match transaction:
+            case Transaction() if transaction.expired(now):
+                return replace(self._expire(transaction, now), reply=succeeded())
+            case _:  # Payme, or another sweep, was here first
+                return Decision({})
 
     # What may be paid: account, amount, payable, holder
 

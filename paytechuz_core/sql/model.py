@@ -133,7 +133,7 @@ class PaymentMixin:
             UniqueConstraint("gateway", "transaction_id", name=f"uq_{name}_gateway_transaction_id"),
             UniqueConstraint("hold", name=f"uq_{name}_hold"),
             CheckConstraint("amount_tiyin > 0", name=f"ck_{name}_amount_tiyin"),
-            Index(f"ix_{name}_gateway_provider_time", "gateway", "provider_time"),
+            Index(f"ix_{name}_provider_time", "gateway", "provider_time"),
             Index(f"ix_{name}_account_id", "account_id"),
         )
 

@@ -8,9 +8,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from paytechuz_core.drivers import is_duplicate
 from paytechuz_core.repository import Conflict
-from paytechuz_core.sql.statements import Statements, transaction_of, update_of, values_of
-from paytechuz_core.sql.unit import in_greenlet, is_duplicate
+from paytechuz_core.rows import transaction_of, values_of
+from paytechuz_core.sql.statements import Statements, update_of
+from paytechuz_core.sql.unit import in_greenlet
 from paytechuz_core.transaction import Account, Change, Fields, Key, Millis, Transaction
 
 
@@ -47,6 +49,10 @@ class SqlRepository:
     def list_transactions(self, gateway: str, start: Millis, end: Millis) -> Sequence[Transaction]:
         """Give a statement."""
         return self._read(self.statements.in_window, {"gateway": gateway, "start": start, "end": end})
+
+    def list_unpaid(self, gateway: str, after: int, limit: int) -> Sequence[Transaction]:
+        """Give a page of the transactions that nobody has paid or cancelled."""
+        return self._read(self.statements.unpaid, {"gateway": gateway, "after": after, "limit": limit})
 
     def save(self, change: Change) -> Transaction:
         """Insert or update; `Conflict` where another request wrote first."""
@@ -95,6 +101,10 @@ class AsyncSqlRepository:
     async def list_transactions(self, gateway: str, start: Millis, end: Millis) -> Sequence[Transaction]:
         """See `SqlRepository.list_transactions`."""
         return await in_greenlet(self.session, lambda: self.repository.list_transactions(gateway, start, end))
+
+    async def list_unpaid(self, gateway: str, after: int, limit: int) -> Sequence[Transaction]:
+        """See `SqlRepository.list_unpaid`."""
+        return await in_greenlet(self.session, lambda: self.repository.list_unpaid(gateway, after, limit))
 
     async def save(self, change: Change) -> Transaction:
         """See `SqlRepository.save`."""

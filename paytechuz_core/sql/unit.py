@@ -5,15 +5,15 @@ by a savepoint. So a hook may commit, as the documented example does, and its wo
 transaction's new state or not at all: what the hook calls COMMIT releases a savepoint. `settle` runs after each hook
 and makes sure that its work is there: flushed, released, not rolled back and not thrown away by a `close()`.
 
-What another request won is a `Conflict` (start over); the list of what databases call that is below. A lost connection
-is one too, even while committing: starting over reads what was really stored.
+What another request won is a `Conflict` (start over); `paytechuz_core.drivers` lists what databases call that. A lost
+connection is one too, even while committing: starting over reads what was really stored.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from threading import Lock
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Connection, Dialect, Engine, Table, Transaction, event, inspect, update
@@ -23,21 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction, SessionTransactionOrigin, UOWTransaction
 from sqlalchemy.pool import StaticPool
 
+from paytechuz_core.drivers import is_conflict
 from paytechuz_core.repository import ConfigurationError, Conflict
 from paytechuz_core.sql.model import UNIQUE_KEYS
-
-CONFLICTING_STATES: Final = frozenset({"40001", "40P01"})
-"""SQLSTATE: serialization failure, deadlock."""
-
-CONFLICTING_NUMBERS: Final = frozenset({1020, 1047, 1205, 1213})
-"""MariaDB and MySQL: record changed since read, node not ready, lock wait timeout, deadlock."""
-
-SQLITE_BUSY_OR_LOCKED: Final = frozenset({5, 6})
-
-DUPLICATE_STATE: Final = "23505"
-DUPLICATE_NUMBER: Final = 1062
-SQLITE_DUPLICATES: Final = frozenset({1555, 2067})
-"""SQLITE_CONSTRAINT_PRIMARYKEY and SQLITE_CONSTRAINT_UNIQUE."""
 
 T = TypeVar("T")
 _claiming = Lock()
@@ -97,6 +85,13 @@ class Unit:
         self.session.expunge_all()
         self._give_up()
         self._leave()
+
+    @contextmanager
+    def hook(self, *, savepoint: bool) -> Iterator[None]:
+        """Surround the merchant's code."""
+        self.enter(savepoint=savepoint)
+        yield
+        self.settle()
 
     def enter(self, *, savepoint: bool) -> None:
         """Let the merchant's code use the session in a savepoint, or our own reading of the model without one."""
@@ -219,6 +214,21 @@ def _on_end(session: Session, transaction: SessionTransaction) -> None:
         _flushed.discard(session)
     if (unit := _joined.get(session)) is not None:
         unit.note_end(transaction)
+
+
+class AsyncUnit:
+    """A unit of an `AsyncSession`, as its handler sees it."""
+
+    def __init__(self, session: AsyncSession, unit: Unit) -> None:
+        self.session = session
+        self.unit = unit
+
+    @asynccontextmanager
+    async def hook(self, *, savepoint: bool) -> AsyncIterator[None]:
+        """Surround the merchant's code."""
+        self.unit.enter(savepoint=savepoint)
+        yield
+        await in_greenlet(self.session, self.unit.settle)
 
 
 @contextmanager
@@ -352,30 +362,6 @@ def note_conflict(context: ExceptionContext) -> None:
     unit = None if context.connection is None else _units.get(context.connection)
     if unit is not None and (context.is_disconnect or is_conflict(context.original_exception)):
         unit.conflicted = True
-
-
-def is_conflict(error: BaseException) -> bool:
-    """Tell whether a driver's error means that another request won."""
-    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    number = error.args[0] if error.args else None
-    sqlite = sqlite_code(error)
-    return (
-        state in CONFLICTING_STATES
-        or (number in CONFLICTING_NUMBERS if isinstance(number, int) else False)
-        or (sqlite is not None and sqlite & 0xFF in SQLITE_BUSY_OR_LOCKED)
-    )
-
-
-def is_duplicate(error: BaseException | None) -> bool:
-    """Tell whether a driver's error means that a unique key is taken."""
-    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    number = error.args[0] if error is not None and error.args else None
-    return state == DUPLICATE_STATE or number == DUPLICATE_NUMBER or sqlite_code(error) in SQLITE_DUPLICATES
-
-
-def sqlite_code(error: BaseException | None) -> int | None:
-    """Give SQLite's extended error code."""
-    return getattr(error, "sqlite_errorcode", None)
 
 
 def translate(unit: Unit, error: Exception) -> Exception:

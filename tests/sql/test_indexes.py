@@ -11,8 +11,9 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import Connection, Engine, Executable, create_engine, event, insert, select, text
 
+from paytechuz_core.rows import values_of
 from paytechuz_core.sql import PaymentTransaction, run_migrations
-from paytechuz_core.sql.statements import Statements, statements_for, update_of, values_of
+from paytechuz_core.sql.statements import Statements, statements_for, update_of
 from paytechuz_core.transaction import HALF_DAY, Account, create, millis_to_datetime
 from tests.core.wire import AMOUNT, NOW, Params
 from tests.databases import SYNC_DRIVERS
@@ -27,6 +28,7 @@ ASKED: Final[Mapping[str, Params]] = {
     "by_hold": {"hold": "orders:19"},
     "by_id_or_hold": {**NAMED, "hold": "orders:19"},
     "in_window": {"gateway": "payme", "start": NOW + 100_000, "end": NOW + 200_000},
+    "unpaid": {"gateway": "payme", "after": ROWS - 50, "limit": 10},  # a sweep, in pages along the primary key
 }
 """What each statement is asked for: rows that are there, a few of many."""
 
@@ -35,12 +37,13 @@ EXPLAIN: Final = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN", "mysq
 
 
 def row(number: int) -> Params:
-    """One payment a second; every third was given up, and holds nothing."""
+    """One payment a second; every third was given up, and holds nothing; the last hundred are still to be paid."""
     moment, paid = NOW + number * 1000, number % 3 > 0
+    ended = PaymentTransaction.SUCCESSFULLY if paid else PaymentTransaction.CANCELLED_DURING_INIT
     return {
         "gateway": "payme", "transaction_id": f"{number:024}", "account_id": str(number), "amount_tiyin": AMOUNT,
         "account": {}, "extra_data": {}, "provider_time": moment, "lifetime": 1, "version": 2,
-        "state": PaymentTransaction.SUCCESSFULLY if paid else PaymentTransaction.CANCELLED_DURING_INIT,
+        "state": PaymentTransaction.INITIATING if number >= ROWS - 100 else ended,
         "hold": f"orders:{number}" if paid else None, "reason": None if paid else 3,
         "created_at": millis_to_datetime(moment), "updated_at": millis_to_datetime(moment),
     }  # fmt: skip

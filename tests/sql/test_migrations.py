@@ -93,7 +93,7 @@ def test_the_migrated_table_is_the_models(sync_engine: Engine) -> None:
         assert differences(connection, PaymentTransaction.metadata) == []
         assert kept_by(connection) == {
             "uq_payments_gateway_transaction_id", "uq_payments_hold", "ck_payments_amount_tiyin",
-            "ix_payments_gateway_provider_time", "ix_payments_account_id",
+            "ix_payments_provider_time", "ix_payments_account_id",
         }  # fmt: skip
 
 
@@ -447,7 +447,7 @@ def test_a_merchants_own_table_keeps_the_mixins_keys_under_its_own_name() -> Non
     names = {*(each.name for each in table.constraints), *(each.name for each in table.indexes)}
     assert names >= {
         "uq_shop_payments_gateway_transaction_id", "uq_shop_payments_hold", "ck_shop_payments_amount_tiyin",
-        "ix_shop_payments_gateway_provider_time", "ix_shop_payments_account_id", "ck_shop_payments_small",
+        "ix_shop_payments_provider_time", "ix_shop_payments_account_id", "ck_shop_payments_small",
     }  # fmt: skip
 
 

@@ -16,9 +16,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scop
 from sqlalchemy.pool import QueuePool
 
 from paytechuz_core import Refused
+from paytechuz_core.drivers import is_conflict
 from paytechuz_core.repository import Conflict
 from paytechuz_core.sql import PaymentTransaction
-from paytechuz_core.sql.unit import async_unit_of_work, in_greenlet, is_conflict, unit_of_work
+from paytechuz_core.sql.unit import async_unit_of_work, in_greenlet, unit_of_work
 from tests.core.wire import Params, Wire, cancel, check, create, encoded, perform, post
 from tests.databases import ASYNC_DRIVERS, SYNC_DRIVERS, database_of
 from tests.sql.shop import (

@@ -12,7 +12,7 @@ depends_on = None
 
 
 INDEXES = {
-    "ix_payments_gateway_provider_time": ["gateway", "provider_time"],
+    "ix_payments_provider_time": ["gateway", "provider_time"],
     "ix_payments_account_id": ["account_id"],
 }
 

@@ -1,0 +1,63 @@
+"""A transaction as a row of the table `payments`: the same for every ORM, so that one reads what another wrote.
+
+Columns are named as in the core but for the four times, which stand under the names that people read; money is whole
+tiyin, a time is UTC to the millisecond, an account's key is text.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from paytechuz_core.transaction import Change, Key, State, Transaction, datetime_to_millis, millis_to_datetime
+
+TIMES: Final = {
+    "create_time": "created_at",
+    "update_time": "updated_at",
+    "perform_time": "performed_at",
+    "cancel_time": "cancelled_at",
+}
+"""The columns that store a time under the name people read; the others are named as in the core."""
+
+
+def values_of(change: Change) -> dict[str, Any]:
+    """Give the columns that `change` writes: only what differs, so that no write undoes another."""
+    names = change.differing - {"id"}
+    return {TIMES.get(name, name): stored(name, getattr(change.after, name)) for name in names}
+
+
+def stored(name: str, value: Any) -> Any:
+    """Give a field's value as its column stores it."""
+    if value is None:
+        return None
+    if name in TIMES:
+        return millis_to_datetime(value)
+    if name == "account_id":
+        return str(value)
+    if name == "state":
+        return int(value)
+    return list(value) if name == "receivers" else value
+
+
+def transaction_of(row: Any, key: Callable[[str], Key]) -> Transaction:
+    """Read a row; `key` turns the stored account id back into the type of the account's own key."""
+    return Transaction(
+        gateway=row.gateway,
+        transaction_id=row.transaction_id,
+        account_id=key(row.account_id),
+        amount_tiyin=row.amount_tiyin,
+        account=row.account,
+        state=State(row.state),
+        create_time=datetime_to_millis(row.created_at),
+        update_time=datetime_to_millis(row.updated_at),
+        provider_time=row.provider_time,
+        perform_time=None if row.performed_at is None else datetime_to_millis(row.performed_at),
+        cancel_time=None if row.cancelled_at is None else datetime_to_millis(row.cancelled_at),
+        reason=row.reason,
+        lifetime=row.lifetime,
+        hold=row.hold,
+        receivers=None if row.receivers is None else tuple(row.receivers),
+        fiscal_perform=row.fiscal_perform,
+        fiscal_cancel=row.fiscal_cancel,
+        extra_data=row.extra_data,
+        id=row.id,
+        version=row.version,
+    )

@@ -1,0 +1,159 @@
+"""What a merchant writes becomes a gateway, checked once per configuration.
+
+A handler is made for each request, so whatever takes time is cached; what cannot work is a `ConfigurationError` that
+names the setting and the fix.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from paytechuz_core.accounts import Accounts
+from paytechuz_core.click import Click
+from paytechuz_core.decision import Hook
+from paytechuz_core.money import Tiyin, som_to_tiyin
+from paytechuz_core.payme import Payme
+from paytechuz_core.repository import ConfigurationError
+
+Keys: TypeAlias = str | Sequence[str] | Callable[[], str | Sequence[str]]
+Som: TypeAlias = Decimal | int | str
+
+
+@lru_cache
+def payme_of(
+    accounts: Accounts,
+    fields: tuple[str, ...],
+    payme_id: str,
+    keys: tuple[Any, ...] | Callable[[], str | Sequence[str]],
+    login: str,
+    minimum: Som | None,
+    maximum: Som | None,
+    held_code: int,
+    changes_password: bool,  # noqa: FBT001 - a key of the cache
+    messages: tuple[tuple[int, tuple[tuple[str, str], ...]], ...],
+) -> Payme:
+    """Build and check Payme's gateway of a configuration, once."""
+    if not payme_id:
+        message = "payme_id is empty: set it to the cash register's id from Payme's cabinet"
+        raise ConfigurationError(message)
+    least, most = bounds_of(minimum, maximum)
+    return Payme(
+        keys=keys_of("payme_key", "the cash register's key from Payme's cabinet", keys),
+        login=login,
+        fields=fields,
+        hold_for=accounts.hold_for,
+        minimum=least,
+        maximum=most,
+        held_code=held_code,
+        changes_password=changes_password,
+        messages={code: dict(texts) for code, texts in messages},
+    )
+
+
+@lru_cache
+def click_of(
+    accounts: Accounts,
+    fields: tuple[str, ...],
+    service_id: int | str,
+    secrets: tuple[Any, ...] | Callable[[], str | Sequence[str]],
+    commission_percent: Decimal | int | str,
+    minimum: Som | None,
+    maximum: Som | None,
+    action: int | None,
+    lifetime: timedelta,
+) -> Click:
+    """Build and check Click's gateway of a configuration, once."""
+    if not str(service_id).isascii() or not str(service_id).isdigit():
+        message = f"service_id must be the service's number from Click's cabinet, not {service_id!r}"
+        raise ConfigurationError(message)
+    if len(fields) != 1:
+        message = "account_field must be one field: Click sends only merchant_trans_id"
+        raise ConfigurationError(message)
+    try:
+        commission = Decimal(commission_percent) if type(commission_percent) in (Decimal, int, str) else None
+    except InvalidOperation:
+        commission = None
+    if commission is None:
+        message = f"commission_percent must be a Decimal, an int or their text, not {commission_percent!r}"
+        raise ConfigurationError(message)
+    if not isinstance(lifetime, timedelta) or lifetime < timedelta(0):
+        message = f"lifetime must be a timedelta that is not negative, such as timedelta(hours=12), not {lifetime!r}"
+        raise ConfigurationError(message)
+    least, most = bounds_of(minimum, maximum)
+    return Click(
+        secrets=keys_of("secret_key", "the service's secret key from Click's cabinet", secrets),
+        service_id=int(service_id),
+        field=fields[0],
+        hold_for=accounts.hold_for,
+        minimum=least,
+        maximum=most,
+        commission_percent=commission,
+        lifetime=lifetime // timedelta(milliseconds=1),
+        action=action,
+    )
+
+
+def keys_of(
+    setting: str, what: str, keys: tuple[Any, ...] | Callable[[], str | Sequence[str]]
+) -> Callable[[], tuple[str, ...]]:
+    """Give the keys that are valid now; those that are known at start must not be empty."""
+    if inspect.iscoroutinefunction(keys):
+        message = f"{setting} is an async function: give a plain one that reads the keys from memory"
+        raise ConfigurationError(message)
+    if callable(keys):
+        return lambda: several(keys())
+    if not keys or not all(isinstance(key, str) and key.strip() for key in keys):
+        message = f"{setting} is empty or no text: set it to {what} (is its variable set?)"
+        raise ConfigurationError(message)
+    return lambda: keys
+
+
+def bounds_of(minimum: Som | None, maximum: Som | None) -> tuple[Tiyin, Tiyin | None]:
+    """Turn the limits of top-ups into tiyin."""
+    least, most = bound("minimum", minimum or 0), None if maximum is None else bound("maximum", maximum)
+    if most is not None and most < max(least, 1):
+        message = f"maximum {maximum!r} is less than minimum: nothing could be paid"
+        raise ConfigurationError(message)
+    return least, most
+
+
+@lru_cache
+def check_hooks(handler: type[Any]) -> None:
+    """Refuse `async def` where nothing awaits it: it would silently never run."""
+    for name in ("find_account", "is_payable", *Hook):
+        if inspect.iscoroutinefunction(getattr(handler, name)):
+            message = f"{handler.__name__}.{name} is async: make it a plain def, or use the Async… handler"
+            raise ConfigurationError(message)
+
+
+def several(values: str | Sequence[str]) -> tuple[str, ...]:
+    """Let one be several."""
+    if values is None:
+        return ()
+    return tuple(values) if isinstance(values, Iterable) and not isinstance(values, (str, bytes)) else (values,)
+
+
+def bound(name: str, som: Som) -> Tiyin:
+    """Read `minimum` or `maximum`."""
+    try:
+        if (tiyin := som_to_tiyin(som)) >= 0:
+            return tiyin
+        problem = "it is negative"
+    except ValueError as error:
+        problem = str(error)
+    message = f"{name} must be an amount in som, not {som!r}: {problem}"
+    raise ConfigurationError(message)
+
+
+def frozen(messages: Mapping[int, Mapping[str, str]]) -> tuple[tuple[int, tuple[tuple[str, str], ...]], ...]:
+    """Make the texts a key of the cache."""
+    if not isinstance(messages, Mapping) or not all(
+        isinstance(texts, Mapping) and all(isinstance(text, str) for text in texts.values())
+        for texts in messages.values()
+    ):
+        message = "messages must be {code: {'ru': …, 'uz': …, 'en': …}}, with texts in it"
+        raise ConfigurationError(message)
+    return tuple((code, tuple(texts.items())) for code, texts in messages.items())
