@@ -256,6 +256,8 @@ class Database:
     portal: BlockingPortal
     async_engine: AsyncEngine | None = None
 
+    own_tables: ClassVar = {"payments", "paytechuz_version"}
+
     @property
     def shops_engine(self) -> Engine:
         """The engine that the shop's handler uses."""
@@ -389,7 +391,7 @@ class Client(ABC):
             "action": action,
             **self.click_settings,
         }
-        return self.click_class(db=db, **settings)
+        return self.made(self.click_class, db, settings)
 
     def handler(self, db: Any) -> Any:
         """Build the merchant's handler, as a route does for each request."""
@@ -402,7 +404,11 @@ class Client(ABC):
             "clock": self.clock,
             **self.settings,
         }
-        return self.handler_class(db=db, **settings)
+        return self.made(self.handler_class, db, settings)
+
+    def made(self, handler_class: Any, db: Any, settings: Row) -> Any:
+        """Make a handler, or what the framework has in its place."""
+        return handler_class(db=db, **settings)
 
     @cached_property
     def handler_class(self) -> Any:
