@@ -80,7 +80,7 @@ def sections(config: Any) -> Mapping[str, Mapping[str, Any]]:
     if not isinstance(config, Mapping) or not config or not all(isinstance(each, Mapping) for each in config.values()):
         message = 'app.config["PAYTECHUZ"] must be {"PAYME": {…}, "CLICK": {…}}, or one of them, before PayTechUZ(app)'
         raise ConfigurationError(message)
-    if unknown := sorted(config.keys() - PROVIDERS.keys()):
+    if unknown := sorted(map(str, config.keys() - PROVIDERS.keys())):
         message = f"PAYTECHUZ has {unknown}, which no provider is called: there are {sorted(PROVIDERS)}"
         raise ConfigurationError(message)
     return config

@@ -31,6 +31,7 @@ class ClickWebhookHandler(ClickSettings, Webhook):
 
 def read(request: Request) -> Inbound:
     """Read a request, and no more of its body than may be read, whatever its length is said to be."""
+    headers = {name.lower(): value for name, value in request.headers}
     touched = "stream" in vars(request)  # by a `before_request` function
     body = bytearray()
     try:
@@ -42,7 +43,7 @@ def read(request: Request) -> Inbound:
             body += request.get_data()  # what was read before, unless it was read as a form
         if not body and request.content_length:
             log.error(CONSUMED)
+            return Inbound(request.method, headers, None)
     except (ClientDisconnected, OSError):
         pass  # nobody is left to read the answer, which an unfinished body gets all the same
-    headers = {name.lower(): value for name, value in request.headers}
     return Inbound(request.method, headers, bytes(body) if len(body) <= BODY_LIMIT else None)

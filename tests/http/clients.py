@@ -361,6 +361,10 @@ class Client(ABC):
     is_async: ClassVar[bool] = False
     has_session: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        """Notice a mark that decorates its only client, instead of the test, which then would never run."""
+        assert isinstance(self.database, Database), "of one client the mark is written clients.with_args(...)"
+
     @cached_property
     @abstractmethod
     def app(self) -> Any:
