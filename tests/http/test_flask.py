@@ -16,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask import Flask, Response, request
 from flask_sqlalchemy import SQLAlchemy
+from gunicorn.http.errors import InvalidChunkSize, InvalidHeader  # type: ignore[import-untyped] # it has no types
 from sqlalchemy import Engine, NullPool, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
@@ -566,9 +567,9 @@ def test_on_such_a_server_too_no_more_is_read_than_may_be(shop: Client, length: 
 
 
 class Broken:
-    """The input of a client that has gone away."""
+    """The input of a client that has gone away, or sends what its server cannot read."""
 
-    def __init__(self, error: OSError | None) -> None:
+    def __init__(self, error: Exception | None) -> None:
         self.error = error
 
     def read(self, size: int = -1) -> bytes:
@@ -581,11 +582,12 @@ class Broken:
 
 @flask
 @pytest.mark.parametrize("terminated", [{}, {"wsgi.input_terminated": True}])
-@pytest.mark.parametrize("error", [OSError("gone"), ConnectionResetError(), None], ids=repr)
-def test_a_client_that_goes_away_midway_is_no_error_of_the_shop(
-    shop: Client, terminated: Wsgi, error: OSError | None
+@pytest.mark.parametrize("error", [ConnectionResetError(), InvalidChunkSize(b"zz"), InvalidHeader("x"), None], ids=repr)
+def test_a_body_that_the_server_cannot_read_to_its_end_is_an_invalid_request(
+    shop: Client, terminated: Wsgi, error: Exception | None
 ) -> None:
-    assert answered(shop, {"CONTENT_LENGTH": "100", **terminated}, Broken(error)) in (-32700, -32600)
+    """gunicorn's errors are neither werkzeug's nor all an OSError."""
+    assert answered(shop, {"CONTENT_LENGTH": "100", **terminated}, Broken(error)) == -32600
 
 
 def answered(shop: Client, environ: Wsgi, body: Any) -> int | None:
