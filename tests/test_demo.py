@@ -1,6 +1,8 @@
-"""The example shop, as a visitor meets it: `make demo` and `make serve`."""
+"""The example shops, as a visitor meets them: `make demo` and `make serve`."""
 
+import fcntl
 import json
+import os
 import re
 import shlex
 import signal
@@ -8,29 +10,76 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from examples.fastapi_shop import demo
+from examples import demo
+from examples.serve import SHOPS
 from paytechuz_core.testing import CLICK, ONE_TIME
 
 ROOT: Final = Path(__file__).parents[1]
 PATIENCE: Final = 60
-"""Seconds: what the demo may take at most, and much more than anything else here does."""
+"""Seconds: what all demos may take at most, and much more than anything else here does."""
 
 
-@pytest.fixture(scope="module")
-def output() -> str:
-    """What the demo prints where there is no terminal."""
-    command = [sys.executable, "-m", "examples.fastapi_shop.demo"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
-    return done.stdout
+# make demo
+
+
+@dataclass(frozen=True)
+class Played:
+    """A demo that was played: what it printed where there is no terminal, and what it recorded."""
+
+    output: str
+    record: tuple[Mapping[str, Any], ...]
+
+
+@pytest.fixture(scope="session")
+def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
+    """Every shop's demo."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (shared / "demos.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # whichever worker comes first plays them, for the others too
+        if not (shared / "demos").exists():
+            play_all(shared / "demos")
+    return {name: read(shared / "demos", name) for name in SHOPS}
+
+
+def play_all(folder: Path) -> None:
+    """Play all demos at once: they spend most of their time waiting."""
+    folder.mkdir()
+    processes = {}
+    for name in SHOPS:
+        command = [sys.executable, "-m", "examples.demo", name, "--record", str(folder / f"{name}.jsonl")]
+        with (folder / f"{name}.out").open("w") as output:
+            processes[name] = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        for process in processes.values():
+            process.wait(PATIENCE)
+    finally:
+        for name, process in processes.items():
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)  # which stops the shop too
+            (folder / f"{name}.status").write_text(str(process.wait(PATIENCE)))
+
+
+def read(folder: Path, name: str) -> Played:
+    """Read what a demo left."""
+    status, output = ((folder / f"{name}.{kind}").read_text() for kind in ("status", "out"))
+    assert status == "0", output
+    lines = (folder / f"{name}.jsonl").read_text().splitlines()
+    return Played(output, tuple(json.loads(line) for line in lines))
+
+
+@pytest.fixture(params=SHOPS)
+def output(request: pytest.FixtureRequest, played: dict[str, Played]) -> str:
+    """What each demo prints."""
+    return played[request.param].output
 
 
 @pytest.mark.slow
@@ -114,7 +163,7 @@ def test_the_demo_fails_where_an_answer_is_wrong(
     monkeypatch.setattr(demo, "CLICK", CLICK[1:2])
     monkeypatch.setattr(demo, "KEY", "not the shop's key")
     monkeypatch.setattr(demo, "SECRET", "not the shop's secret")
-    assert demo.main() == 1
+    assert demo.main(["fastapi"]) == 1
     shown = capsys.readouterr().out
     assert "demo: 0 of 4 answers right" in shown
     assert "Any other code makes Payme believe" in shown
@@ -125,8 +174,8 @@ def test_the_demo_fails_where_an_answer_is_wrong(
 
 
 @contextmanager
-def serving() -> Iterator["subprocess.Popen[str]"]:
-    command = [sys.executable, "-m", "examples.fastapi_shop.serve", "--port", "0"]
+def serving(shop: str) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-m", "examples.serve", shop, "--port", "0"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         yield process
@@ -158,8 +207,9 @@ def run_curl(line: str) -> Any:
 
 
 @pytest.mark.slow
-def test_serve_prints_curl_lines_that_pay_and_refund_orders_until_ctrl_c() -> None:
-    with serving() as process:
+@pytest.mark.parametrize("shop", SHOPS)
+def test_serve_prints_curl_lines_that_pay_and_refund_orders_until_ctrl_c(shop: str) -> None:
+    with serving(shop) as process:
         assert process.stdout is not None
         lines = list(iter(process.stdout.readline, "Ctrl-C stops it.\n"))
         curls = [line for line in lines if line.startswith("curl ")]
