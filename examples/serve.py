@@ -44,6 +44,8 @@ UVICORN: Final = ("uvicorn", "--port={port}", "--no-access-log", "--no-use-color
 GUNICORN: Final = (
     "gunicorn", "--bind=127.0.0.1:{port}", "--workers=2", "--threads=4", "--preload", "--no-control-socket",
 )  # fmt: skip
+DJANGO: Final = ROOT / "examples/django_shop"
+MIGRATE: Final = ("manage.py", "migrate", "--verbosity=0")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Served:
 
 SHOPS: Final[Mapping[str, Served]] = {
     "fastapi": Served(UVICORN, "examples.fastapi_shop.main:app", page="/docs"),
+    "django": Served(GUNICORN, "config.wsgi", DJANGO, MIGRATE, page="/admin/"),
+    "django-asgi": Served(UVICORN, "config.asgi:application", DJANGO, MIGRATE, page="/admin/"),
 }
 
 
@@ -138,6 +142,8 @@ def shop(name: str, folder: Path, port: int = 0, **environment: str) -> Iterator
     served = SHOPS[name]
     environment = {
         **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),  # this very paytechuz
+        "SHOP_SECRET_KEY": token_hex(32),
         "SHOP_DATABASE": database(folder),
         "PAYME_KEY": KEY,
         "CLICK_SERVICE_ID": str(SERVICE),
