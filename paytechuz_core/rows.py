@@ -4,9 +4,10 @@ Columns are named as in the core but for the four times, which stand under the n
 tiyin, a time is UTC to the millisecond, an account's key is text.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.transaction import Change, Key, State, Transaction, datetime_to_millis, millis_to_datetime
 
 TIMES: Final = {
@@ -16,6 +17,32 @@ TIMES: Final = {
     "cancel_time": "cancelled_at",
 }
 """The columns that store a time under the name people read; the others are named as in the core."""
+
+UNIQUE_KEYS: Final = (("gateway", "transaction_id"), ("hold",))
+"""What makes one payment of many requests."""
+
+
+def misfit(
+    table: str, columns: Iterable[str], there: Iterable[str], unique: Iterable[Iterable[str]], fix: str
+) -> ConfigurationError | None:
+    """Say what is wrong with a table of payments, if anything is: `there` and `unique` are its columns and unique keys.
+
+    `fix` is how it is made: "call run_migrations(engine)".
+    """
+    if not (found := set(there)):
+        return ConfigurationError(f"there is no table {table!r}: {fix}")
+    if missing := set(columns) - found:
+        return ConfigurationError(
+            f"the table {table!r} is another program's, or an older paytechuz's: it has no {sorted(missing)}. "
+            f"Rename it and {fix}"
+        )
+    keys = [set(each) for each in unique]
+    if any(set(each) not in keys for each in UNIQUE_KEYS):
+        return ConfigurationError(
+            f"the table {table!r} has no unique keys on {UNIQUE_KEYS}, so payments could be stored twice. "
+            f"Rename it and {fix}"
+        )
+    return None
 
 
 def values_of(change: Change) -> dict[str, Any]:

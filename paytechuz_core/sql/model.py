@@ -38,6 +38,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from paytechuz_core.money import som_to_tiyin, tiyin_to_som
 from paytechuz_core.repository import ConfigurationError
+from paytechuz_core.rows import UNIQUE_KEYS
 from paytechuz_core.transaction import State
 
 
@@ -167,10 +168,6 @@ class PaymentTransaction(PaymentMixin, Base):
     """A payment's transaction, in the table `payments`."""
 
     __tablename__ = "payments"
-
-
-UNIQUE_KEYS = (("gateway", "transaction_id"), ("hold",))
-"""What makes one payment of many requests."""
 
 
 @lru_cache

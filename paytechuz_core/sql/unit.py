@@ -25,7 +25,7 @@ from sqlalchemy.pool import StaticPool
 
 from paytechuz_core.drivers import is_conflict
 from paytechuz_core.repository import ConfigurationError, Conflict
-from paytechuz_core.sql.model import UNIQUE_KEYS
+from paytechuz_core.rows import misfit
 
 T = TypeVar("T")
 _claiming = Lock()
@@ -388,19 +388,13 @@ def hide_parameters(error: BaseException | None) -> None:
 
 def missing_table(connection: Connection, table: Table) -> ConfigurationError | None:
     """Say what is wrong with the payments table, if anything is."""
-    inspector = inspect(connection)
-    if not inspector.has_table(table.name, schema=table.schema):
-        return ConfigurationError(f"there is no table {table.fullname!r}: call run_migrations(engine) once, at start")
-    there = {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
-    if missing := {column.name for column in table.c} - there:
-        return ConfigurationError(
-            f"the table {table.fullname!r} is another program's, or an older paytechuz's: it has no {sorted(missing)}. "
-            "Rename it and call run_migrations(engine)"
-        )
-    unique = [set(each["column_names"]) for each in inspector.get_unique_constraints(table.name, schema=table.schema)]
-    if any(set(keys) not in unique for keys in UNIQUE_KEYS):
-        return ConfigurationError(
-            f"the table {table.fullname!r} has no unique keys on {UNIQUE_KEYS}, so payments could be stored twice. "
-            "Rename it and call run_migrations(engine)"
-        )
-    return None
+    inspector, name, schema = inspect(connection), table.name, table.schema
+    there = inspector.get_columns(name, schema) if inspector.has_table(name, schema) else []
+    unique = inspector.get_unique_constraints(name, schema) if there else []
+    return misfit(
+        table.fullname,
+        columns=(column.name for column in table.c),
+        there=(column["name"] for column in there),
+        unique=(each["column_names"] for each in unique),
+        fix="call run_migrations(engine) once, at start",
+    )

@@ -49,8 +49,7 @@ class Click:
     ) -> Answer:
         """Send one raw request."""
         given = {"Content-Type": "application/x-www-form-urlencoded"} if headers is None else headers
-        portal = self.shop.database.portal
-        return read_answer(portal.call(self.shop.asend, content, given, method, self.path if path is None else path))
+        return read_answer(self.shop.request(content, given, method, self.path if path is None else path))
 
     def form(self, form: Form) -> Answer:
         """Send a form."""

@@ -1,14 +1,18 @@
 """One small shop on each framework, spoken to as Payme does; `tests.http.click` speaks to it as Click does.
 
 The tests beside this file run on every class in `CLIENTS`, and see nothing of a framework: a `Client` has a database, a
-clock, a list of the hooks that ran, and `call`. A further framework is one more class here.
+clock, a list of the hooks that ran, and `call`. A further framework is one more class here, that says what `app` is.
 
 Hooks are given as *habits*: generators named like the hook they stand for, which yield whatever their session's methods
-return. On a `Session` that is a value, on an `AsyncSession` it is awaited first; so one text is a habit of both.
+return. On a `Session` that is a value, on an `AsyncSession` it is awaited first; so one text is a habit of both. Most
+say no more than `self.db.get(self.model, key)` and `self.db.commit()`; tests whose habits say more have the mark
+`session`, and a client whose ORM is another (`has_session = False`) is left out of them.
 """
 
 import base64
+import io
 import json
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
@@ -18,23 +22,19 @@ from decimal import Decimal
 from functools import cached_property, partial
 from inspect import isawaitable
 from typing import Annotated, Any, ClassVar, Final, TypeVar
+from urllib.parse import unquote
 from uuid import UUID, uuid4
 
 import httpx
 from anyio import to_thread
 from anyio.from_thread import BlockingPortal
 from fastapi import Depends, FastAPI, Request, Response
-from sqlalchemy import Engine, Numeric, String, Uuid, delete, insert, select, update
+from sqlalchemy import Engine, Numeric, String, Uuid, delete, event, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from paytechuz.integrations.fastapi import (
-    AsyncClickWebhookHandler,
-    AsyncPaymeWebhookHandler,
-    ClickWebhookHandler,
-    PaymentTransaction,
-    PaymeWebhookHandler,
-)
+from paytechuz.integrations import fastapi
+from paytechuz_core.sql import PaymentTransaction
 
 KEY: Final = "canary#Key:with?colon=and&percent%41"
 """The cash register's key, and the canary that no answer and no log may show. Real ones hold such characters too."""
@@ -227,6 +227,27 @@ def basic(key: str, login: str = "Paycom") -> str:
     return "Basic " + base64.b64encode(f"{login}:{key}".encode()).decode()
 
 
+@dataclass
+class Traffic:
+    """What a shop sent to its database: every statement but those of a database transaction, and how many COMMITs."""
+
+    statements: list[str] = field(default_factory=list)
+    commits: int = 0
+
+
+FREE: Final = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
+
+
+@contextmanager
+def watched(engine: Engine, name: str, listener: Callable[..., None]) -> Iterator[None]:
+    """Listen to an engine for a while."""
+    event.listen(engine, name, listener)
+    try:
+        yield
+    finally:
+        event.remove(engine, name, listener)
+
+
 @dataclass(frozen=True)
 class Database:
     """The shop's database, reached past the framework: to set the scene and to see what is stored."""
@@ -234,6 +255,29 @@ class Database:
     engine: Engine
     portal: BlockingPortal
     async_engine: AsyncEngine | None = None
+
+    @property
+    def shops_engine(self) -> Engine:
+        """The engine that the shop's handler uses."""
+        return self.engine if self.async_engine is None else self.async_engine.sync_engine
+
+    @contextmanager
+    def watch(self) -> Iterator[Traffic]:
+        """See what the shop sends to its database."""
+        seen = Traffic()
+
+        def execute(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+            del connection, cursor
+            if not statement.lstrip().upper().startswith(FREE):
+                seen.statements.append(statement)
+
+        def commit(connection: Any) -> None:
+            del connection
+            seen.commits += 1
+
+        engine = self.shops_engine
+        with watched(engine, "before_cursor_execute", execute), watched(engine, "commit", commit):
+            yield seen
 
     def order(self, model: Model = Order, **values: Any) -> Any:
         """Store a new order and give its key."""
@@ -307,12 +351,21 @@ class Client(ABC):
     click_settings: Mapping[str, Any] = field(default_factory=dict)
 
     name: ClassVar[str]
+    payme: ClassVar[type]
+    click: ClassVar[type]
     is_async: ClassVar[bool] = False
+    has_session: ClassVar[bool] = True
 
     @cached_property
     @abstractmethod
     def app(self) -> Any:
-        """The ASGI application: a route for each of `routes`."""
+        """The application: a route for each of `routes`."""
+
+    @abstractmethod
+    def request(
+        self, content: bytes | Iterable[bytes], headers: Mapping[str, str | bytes], method: str, path: str
+    ) -> httpx.Response:
+        """Send one raw request. A content of several pieces goes out chunked, without a length."""
 
     @property
     def routes(self) -> dict[str, Callable[[Any], Any]]:
@@ -338,11 +391,6 @@ class Client(ABC):
         }
         return self.click_class(db=db, **settings)
 
-    @cached_property
-    @abstractmethod
-    def click_class(self) -> Any:
-        """The merchant's handler for Click, with the same habits for hooks."""
-
     def handler(self, db: Any) -> Any:
         """Build the merchant's handler, as a route does for each request."""
         settings = {
@@ -357,9 +405,29 @@ class Client(ABC):
         return self.handler_class(db=db, **settings)
 
     @cached_property
-    @abstractmethod
     def handler_class(self) -> Any:
-        """The merchant's handler, with the habits for hooks."""
+        """The merchant's handler: the documented class, extended by the habits."""
+        return self.extended(self.payme)
+
+    @cached_property
+    def click_class(self) -> Any:
+        """Its like for Click."""
+        return self.extended(self.click)
+
+    def extended(self, base: type) -> Any:
+        """Extend a documented class by the habits, as plain functions."""
+
+        def hook(name: str, habit: Habit) -> Any:
+            def run(handler: Any, *arguments: Any) -> Any:
+                self.hear(name, arguments)
+                return play(habit(handler, *arguments))
+
+            return run
+
+        def wait(step: threading.Event | threading.Barrier) -> Any:
+            return step.wait(PATIENCE)
+
+        return type("ShopHandler", (base,), {"wait": staticmethod(wait), **self.members(hook)})
 
     def members(self, hook: Callable[[str, Habit], Any]) -> dict[str, Any]:
         """Give the members of the handler class."""
@@ -379,23 +447,9 @@ class Client(ABC):
     def send(
         self, content: bytes | Iterable[bytes], headers: Mapping[str, str | bytes] | None = None, method: str = "POST"
     ) -> Answer:
-        """Send one raw request. A content of several pieces goes out chunked, without a length."""
-        return read_answer(self.database.portal.call(self.asend, content, headers, method))
-
-    async def asend(
-        self,
-        content: bytes | Iterable[bytes],
-        headers: Mapping[str, str | bytes] | None = None,
-        method: str = "POST",
-        path: str = "/payme",
-    ) -> httpx.Response:
-        """Send one raw request, in the shop's event loop."""
-        sent = content if isinstance(content, bytes) else chunks(content)
+        """Send one raw request to Payme's route, by default with Payme's credentials."""
         given = {"Authorization": basic(KEY)} if headers is None else headers
-        raw = [(name.encode(), each if isinstance(each, bytes) else each.encode()) for name, each in given.items()]
-        transport = httpx.ASGITransport(self.app)
-        async with httpx.AsyncClient(trust_env=False, transport=transport, base_url="http://shop") as http:
-            return await http.request(method, path, content=sent, headers=raw)
+        return read_answer(self.request(content, given, method, "/payme"))
 
     def message(self, message: Any, headers: Mapping[str, str | bytes] | None = None) -> Answer:
         """Send any JSON value."""
@@ -459,10 +513,52 @@ class Client(ABC):
         return [answers[place] for place in range(len(todo))]
 
 
-class FastApiSync(Client):
+class AsgiClient(Client):
+    """A shop in the one event loop of all such shops."""
+
+    def request(
+        self, content: bytes | Iterable[bytes], headers: Mapping[str, str | bytes], method: str, path: str
+    ) -> httpx.Response:
+        """Send one raw request; what the application raises is raised here."""
+
+        async def outcome() -> httpx.Response | BaseException:
+            try:
+                return await self.asend(content, headers, method, path)
+            except BaseException as error:  # noqa: BLE001 - let through, it would stop the event loop
+                return error
+
+        ended = self.database.portal.call(outcome)
+        if isinstance(ended, BaseException):
+            raise ended
+        return ended
+
+    async def asend(
+        self, content: bytes | Iterable[bytes], headers: Mapping[str, str | bytes], method: str, path: str
+    ) -> httpx.Response:
+        """Send one raw request, in the shop's event loop."""
+        sent = content if isinstance(content, bytes) else chunks(content)
+        transport = httpx.ASGITransport(self.app)
+        async with httpx.AsyncClient(trust_env=False, transport=transport, base_url="http://shop") as http:
+            return await http.request(method, path, content=sent, headers=as_bytes(headers))
+
+
+class WsgiClient(Client):
+    """A shop in the thread of whoever calls it."""
+
+    def request(
+        self, content: bytes | Iterable[bytes], headers: Mapping[str, str | bytes], method: str, path: str
+    ) -> httpx.Response:
+        """Send one raw request; what the application raises is raised here."""
+        with httpx.Client(trust_env=False, transport=WsgiTransport(self.app), base_url="http://shop") as http:
+            return http.request(method, path, content=content, headers=as_bytes(headers))
+
+
+class FastApiSync(AsgiClient):
     """FastAPI with a `Session`, exactly as the documentation writes it."""
 
     name = "fastapi"
+    payme = fastapi.PaymeWebhookHandler
+    click = fastapi.ClickWebhookHandler
 
     @cached_property
     def app(self) -> FastAPI:
@@ -484,36 +580,13 @@ class FastApiSync(Client):
             serve(path, handler)
         return app
 
-    @cached_property
-    def handler_class(self) -> Any:
-        """The documented class, extended."""
-        return self.extended(PaymeWebhookHandler)
 
-    @cached_property
-    def click_class(self) -> Any:
-        """Its like for Click."""
-        return self.extended(ClickWebhookHandler)
-
-    def extended(self, base: type) -> Any:
-        """Extend a documented class by the habits."""
-
-        def hook(name: str, habit: Habit) -> Any:
-            def run(handler: Any, *arguments: Any) -> Any:
-                self.hear(name, arguments)
-                return play(habit(handler, *arguments))
-
-            return run
-
-        def wait(step: threading.Event | threading.Barrier) -> Any:
-            return step.wait(PATIENCE)
-
-        return type("ShopHandler", (base,), {"wait": staticmethod(wait), **self.members(hook)})
-
-
-class FastApiAsync(Client):
+class FastApiAsync(AsgiClient):
     """FastAPI with an `AsyncSession` and `async def` hooks."""
 
     name = "fastapi-async"
+    payme = fastapi.AsyncPaymeWebhookHandler
+    click = fastapi.AsyncClickWebhookHandler
     is_async = True
 
     @cached_property
@@ -536,18 +609,8 @@ class FastApiAsync(Client):
             serve(path, handler)
         return app
 
-    @cached_property
-    def handler_class(self) -> Any:
-        """The async twin, extended."""
-        return self.extended(AsyncPaymeWebhookHandler)
-
-    @cached_property
-    def click_class(self) -> Any:
-        """Its like for Click."""
-        return self.extended(AsyncClickWebhookHandler)
-
     def extended(self, base: type) -> Any:
-        """Extend a documented class by the habits."""
+        """Extend a documented class by the habits, as `async def`."""
 
         def hook(name: str, habit: Habit) -> Any:
             async def run(handler: Any, *arguments: Any) -> Any:
@@ -562,10 +625,83 @@ class FastApiAsync(Client):
         return type("ShopHandler", (base,), {"wait": staticmethod(wait), **self.members(hook)})
 
 
+def as_bytes(headers: Mapping[str, str | bytes]) -> list[tuple[bytes, bytes]]:
+    """Write headers as they go out: some tests send what no text is."""
+    return [(name.encode(), each if isinstance(each, bytes) else each.encode()) for name, each in headers.items()]
+
+
 async def chunks(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
     """Give a body piece by piece."""
     for piece in pieces:
         yield piece
 
 
-CLIENTS: Final[tuple[type[Client], ...]] = (FastApiSync, FastApiAsync)
+@dataclass(frozen=True)
+class WsgiTransport(httpx.BaseTransport):
+    """Serves a WSGI application as gunicorn does: any bytes in a header, and a body that is read piece by piece."""
+
+    app: Callable[..., Iterable[bytes]]
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Call the application (PEP 3333)."""
+        assert isinstance(request.stream, httpx.SyncByteStream)
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": request.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote(request.url.path),
+            "QUERY_STRING": request.url.query.decode("ascii"),
+            "SERVER_NAME": request.url.host,
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BufferedReader(Pieces(request.stream)),
+            "wsgi.input_terminated": True,  # the input ends where the body does, whatever its length says
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+        }
+        for name, value in request.headers.raw:
+            key = name.decode("ascii").upper().replace("-", "_")
+            environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value.decode("latin-1")
+        started: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+            assert exc_info is None, "nothing of ours answers twice"
+            started.extend((int(status.partition(" ")[0]), headers))
+
+        answer = self.app(environ, start_response)
+        try:
+            content = b"".join(answer)
+        finally:
+            getattr(answer, "close", lambda: None)()
+        status, headers = started
+        return httpx.Response(status, headers=headers, content=content)
+
+
+class Pieces(io.RawIOBase):
+    """A file over a body that comes in pieces, each asked for only when it is read."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self.pieces = iter(pieces)
+        self.rest = b""
+
+    def readable(self) -> bool:
+        """Be a file that can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes: none only at the end."""
+        while not self.rest:
+            piece = next(self.pieces, None)
+            if piece is None:
+                return 0
+            self.rest = piece
+        read, self.rest = self.rest[: len(buffer)], self.rest[len(buffer) :]
+        buffer[: len(read)] = read
+        return len(read)
+
+
+FASTAPI: Final = (FastApiSync, FastApiAsync)
+CLIENTS: Final[tuple[type[Client], ...]] = FASTAPI

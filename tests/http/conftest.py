@@ -11,7 +11,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from paytechuz.integrations.fastapi import run_migrations
+from paytechuz_core.sql import run_migrations
 from tests.databases import ASYNC, REQUIRED, SYNC, Unavailable, database_of, sqlite, throw_away
 from tests.databases import Database as Place
 from tests.http.clients import CLIENTS, KEY, SECRET, Base, Client, Database
@@ -24,9 +24,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what needs a shop on every client; on each database, or with each driver of each, where a mark says so."""
     if "driver" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("every_database")
+        named = metafunc.definition.get_closest_marker("clients")
         cells = [
             (client, driver)
-            for client in CLIENTS
+            for client in (named.args if named else CLIENTS)
             if not client.is_async or mark is None or mark.kwargs.get("asynchronous", True)
             for name, drivers in (ASYNC if client.is_async else SYNC).items()
             for driver in (drivers if mark and mark.kwargs.get("every_driver") else drivers[:1])
@@ -35,6 +36,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(
             ("client_class", "driver"), cells, ids=[f"{client.name}-{driver}" for client, driver in cells]
         )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what speaks to a session where the client has none; the mark may be a single parameter's."""
+    items[:] = [item for item in items if item.get_closest_marker("session") is None or has_session(item)]
+
+
+def has_session(item: pytest.Item) -> bool:
+    """Tell whether a test's shop has a SQLAlchemy session."""
+    client: type[Client] = item.callspec.params["client_class"]  # type: ignore[attr-defined]
+    return client.has_session
 
 
 @pytest.fixture(scope="session")

@@ -8,15 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from paytechuz import ConfigurationError, Refused
 from tests.core.click_wire import encoded, prepare, prepare_id
 from tests.http.click import Click
-from tests.http.clients import EXAMPLE, HALF_DAY, MODELS, SECRET, Client, Model
+from tests.http.clients import EXAMPLE, HALF_DAY, MODELS, SECRET, Client, FastApiSync, Model
 from tests.http.faults import broken_updates
-from tests.http.test_sql_budget import traffic
 
 Open = Callable[..., Client]
 LARGE = 2**53 + 1
@@ -106,7 +104,7 @@ def test_c4_and_c5_a_bad_signature_does_not_even_reach_the_database(click: Click
     order = click.shop.database.order()
     assert click.prepare(1, order).error == 0
     before = stored(click)
-    with traffic(click.shop.database) as seen:
+    with click.shop.database.watch() as seen:
         for make in (click.prepare, click.complete, click.abort):
             assert make(1, order, sign_string="0" * 32).error == -1
             assert make(2, order, sign_string="0" * 32).error == -1
@@ -438,6 +436,7 @@ def test_keys_rotate_while_calls_come(open_shop: Open) -> None:
     assert click.complete(1, order).error == -1
 
 
+@pytest.mark.clients(FastApiSync)  # settings are read before there is a request
 @pytest.mark.parametrize(
     ("setting", "value", "says"),
     [
@@ -457,6 +456,5 @@ def test_keys_rotate_while_calls_come(open_shop: Open) -> None:
 )
 def test_a_setting_that_cannot_work_is_told_at_once(open_shop: Open, setting: str, value: Any, says: str) -> None:
     shop = open_shop(click_settings={setting: value})
-    db = AsyncSession() if shop.is_async else Session()
     with pytest.raises(ConfigurationError, match=says):
-        shop.click_handler(db)
+        shop.click_handler(Session())

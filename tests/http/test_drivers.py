@@ -36,6 +36,7 @@ def marks(status: str) -> Callable[..., Steps]:
     return run
 
 
+@pytest.mark.session
 @pytest.mark.every_database(every_driver=True)
 @pytest.mark.parametrize("model", MODELS)
 def test_a_payment_goes_from_check_to_refund_on_every_driver(open_shop: Callable[..., Client], model: Model) -> None:

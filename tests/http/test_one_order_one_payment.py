@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from paytechuz.integrations.fastapi import PaymentTransaction
+from paytechuz_core.sql import PaymentTransaction
 from tests import SIZE
 from tests.http.click import Click
 from tests.http.clients import EXAMPLE, HALF_DAY, PATIENCE, PAYMENTS, TIYIN, Client, Database, Row

@@ -31,8 +31,8 @@ from tests.http.clients import (
     Model,
     Order,
     basic,
+    watched,
 )  # fmt: skip
-from tests.http.test_sql_budget import shops_engine, watched
 
 Open = Callable[..., Client]
 
@@ -125,7 +125,7 @@ def test_pitfall_12_the_new_state_follows_from_the_old_one_and_not_from_the_reas
 @pytest.fixture
 def tashkent(database: Database) -> Iterator[None]:
     """Let this process and the shop's database sessions live five hours ahead of UTC."""
-    engine = shops_engine(database)
+    engine = database.shops_engine
     zones = {"postgresql": "SET TIME ZONE 'Asia/Tashkent'", "mysql": "SET time_zone = '+05:00'"}
 
     def begin(connection: Any) -> None:
@@ -140,6 +140,7 @@ def tashkent(database: Database) -> Iterator[None]:
     database.forget_connections()
 
 
+@pytest.mark.session
 @pytest.mark.every_database
 @pytest.mark.usefixtures("tashkent")
 def test_pitfall_13_times_are_right_where_clocks_are_not_set_to_utc(shop: Client) -> None:
@@ -349,6 +350,7 @@ def test_pitfall_26_a_slow_hook_stalls_no_other_call(open_shop: Open) -> None:
     test_hooks.test_a_hook_that_waits_delays_no_other_call(open_shop)
 
 
+@pytest.mark.session
 @pytest.mark.every_database
 @pytest.mark.parametrize("model", MODELS)
 def test_pitfall_27_the_account_id_has_the_type_of_the_accounts_own_key(open_shop: Open, model: Model) -> None:
@@ -356,10 +358,10 @@ def test_pitfall_27_the_account_id_has_the_type_of_the_accounts_own_key(open_sho
     test_drivers.test_a_payment_goes_from_check_to_refund_on_every_driver(open_shop, model)
 
 
+@pytest.mark.session
 @pytest.mark.every_database
 def test_pitfall_28_every_read_of_the_payments_goes_by_an_index(shop: Client) -> None:
     reads: list[str] = []
-    engine = shops_engine(shop.database)
 
     def execute(connection: Any, clause: Any, many: Any, values: Any, options: Any) -> None:
         del connection, many, options
@@ -369,7 +371,7 @@ def test_pitfall_28_every_read_of_the_payments_goes_by_an_index(shop: Client) ->
 
     for place in range(3):
         shop.pay(f"earlier-{place}", shop.database.order())
-    with watched(engine, "before_execute", execute):
+    with watched(shop.database.shops_engine, "before_execute", execute):
         order = shop.database.order()
         shop.check_perform(order).ok()
         shop.pay("a", order)

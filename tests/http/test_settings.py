@@ -11,9 +11,9 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from paytechuz.integrations.fastapi import ConfigurationError, PaymentTransaction, payme_router
-from tests.http.clients import KEY, NOON, TIYIN, Client, Order, basic, read_answer
-from tests.http.test_sql_budget import traffic
+from paytechuz.integrations.fastapi import ConfigurationError, payme_router
+from paytechuz_core.sql import PaymentTransaction
+from tests.http.clients import FASTAPI, KEY, NOON, TIYIN, Client, Order, basic, read_answer
 
 Open = Callable[..., Client]
 Steps = Generator[Any, Any, Any]
@@ -78,6 +78,7 @@ def test_an_account_may_have_several_fields_and_all_must_fit(open_shop: Open) ->
     )
 
 
+@pytest.mark.session
 @pytest.mark.every_database
 def test_an_account_may_be_found_by_the_shops_own_code(open_shop: Open) -> None:
     """Its hold is then known only with the account, and two spellings of one account are still one account."""
@@ -96,6 +97,7 @@ def test_an_account_may_be_found_by_the_shops_own_code(open_shop: Open) -> None:
     assert shop.database.payment("a")["account_id"] == str(order)
 
 
+@pytest.mark.session
 @pytest.mark.every_database
 def test_rivals_for_an_account_found_by_the_shops_own_code_leave_one_winner(open_shop: Open) -> None:
     def find_account(self: Any, account: Any) -> Steps:
@@ -133,17 +135,17 @@ def test_an_order_that_another_provider_holds_is_refused_and_its_payments_are_no
 
 def test_an_own_lookup_costs_one_more_read_at_most(open_shop: Open) -> None:
     def find_account(self: Any, account: Any) -> Steps:
-        return (yield self.db.get(Order, int(account["order_id"])))
+        return (yield self.db.get(self.model, int(account["order_id"])))
 
     shop = open_shop(habits=[find_account])
     order = shop.database.order()
     shop.check_perform(order).ok()
-    with traffic(shop.database) as seen:
+    with shop.database.watch() as seen:
         shop.create("a", order).ok()
     assert (len(seen.statements) <= 4, seen.commits) == (True, 1), seen.statements
 
 
-# The ready route
+# FastAPI's ready route
 
 
 def routed(shop: Client, **settings: Any) -> FastAPI:
@@ -173,6 +175,7 @@ def ask(shop: Client, app: FastAPI, method: str, path: str, content: bytes) -> h
     return shop.database.portal.call(send)
 
 
+@pytest.mark.clients(*FASTAPI)
 def test_the_ready_route_takes_a_payment_and_refuses_other_methods_with_200(shop: Client) -> None:
     app = routed(shop, account_field="order_id")
     order = shop.database.order()
@@ -189,6 +192,7 @@ def test_the_ready_route_takes_a_payment_and_refuses_other_methods_with_200(shop
         assert read_answer(ask(shop, app, method, "/payments/payme/webhook", b"")).code == -32300
 
 
+@pytest.mark.clients(*FASTAPI)
 def test_the_ready_route_describes_itself_in_openapi(shop: Client) -> None:
     app = routed(shop, path="/hook")
     route = json.loads(ask(shop, app, "GET", "/openapi.json", b"").content)["paths"]["/hook"]
@@ -197,6 +201,7 @@ def test_the_ready_route_describes_itself_in_openapi(shop: Client) -> None:
     assert {each["title"] for each in schema["oneOf"]} >= {"CheckPerformTransaction", "GetStatement", "SetFiscalData"}
 
 
+@pytest.mark.clients(*FASTAPI)
 @pytest.mark.parametrize(
     "wrong", [{"payme_key": ""}, {"payme_id": ""}, {"account_field": "nothing"}, {"amount_field": "x"}]
 )

@@ -1,59 +1,12 @@
 """How many SQL statements a call may cost, and that each costs exactly one COMMIT."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 
 from tests.http.click import Click
-from tests.http.clients import MODELS, NOON, Answer, Client, Database, Model
-
-FREE = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
-
-
-@dataclass
-class Traffic:
-    """What went to the database."""
-
-    statements: list[str] = field(default_factory=list)
-    commits: int = 0
-
-
-def shops_engine(database: Database) -> Engine:
-    """Give the engine that the shop's handler uses."""
-    return database.engine if database.async_engine is None else database.async_engine.sync_engine
-
-
-@contextmanager
-def watched(engine: Engine, name: str, listener: Callable[..., None]) -> Iterator[None]:
-    """Listen to an engine for a while."""
-    event.listen(engine, name, listener)
-    try:
-        yield
-    finally:
-        event.remove(engine, name, listener)
-
-
-@contextmanager
-def traffic(database: Database) -> Iterator[Traffic]:
-    """Watch what the shop sends to its database."""
-    seen = Traffic()
-
-    def execute(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        del connection, cursor
-        if not statement.lstrip().upper().startswith(FREE):
-            seen.statements.append(statement)
-
-    def commit(connection: Any) -> None:
-        del connection
-        seen.commits += 1
-
-    engine = shops_engine(database)
-    with watched(engine, "before_cursor_execute", execute), watched(engine, "commit", commit):
-        yield seen
+from tests.http.clients import MODELS, NOON, Answer, Client, Model
 
 
 @pytest.mark.every_database
@@ -85,7 +38,7 @@ def test_every_call_keeps_within_its_budget_of_statements_and_one_commit(
         ("SetFiscalData, repeated", 1, fiscal),
     ]  # fmt: skip
     for name, allowed, call in budget:
-        with traffic(shop.database) as seen:
+        with shop.database.watch() as seen:
             call()
         assert (name, len(seen.statements) <= allowed, seen.commits) == (name, True, 1), seen.statements
 
@@ -113,7 +66,7 @@ def test_every_call_of_click_keeps_within_its_budget_too(open_shop: Callable[...
         ("Complete, not debited", 2, lambda: click.abort(5, failed)),
     ]
     for name, allowed, call in budget:
-        with traffic(shop.database) as seen:
+        with shop.database.watch() as seen:
             call()
         assert (name, len(seen.statements) <= allowed, seen.commits) == (name, True, 1), seen.statements
     assert shop.database.states() == {"p": 1, "1": -1, "2": -2, "5": -1}
@@ -121,7 +74,7 @@ def test_every_call_of_click_keeps_within_its_budget_too(open_shop: Callable[...
 
 def test_a_call_without_credentials_costs_nothing(open_shop: Callable[..., Client]) -> None:
     shop = open_shop(habits=[])
-    with traffic(shop.database) as seen:
+    with shop.database.watch() as seen:
         for headers in ({}, {"Authorization": "Basic eDp5"}):
             assert (
                 shop.message({"id": 1, "method": "GetStatement", "params": {"from": 1, "to": 2}}, headers).code

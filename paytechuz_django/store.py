@@ -1,0 +1,216 @@
+"""One database transaction, ours, with the merchant's hooks inside it; and the repository that reads and writes in it.
+
+The library owns COMMIT: `unit_of_work` is an outermost `atomic()`, each hook runs in an inner one, a savepoint. What a
+hook has lost (a swallowed error, `set_rollback`, a closed connection) is found out before anything is answered.
+What another request won is a `Conflict` (start over); `paytechuz_core.drivers` lists what databases call that. A lost
+connection is one too, even while committing: starting over reads what was really stored.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from django.db import (
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    connections,
+    transaction,
+)
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Q, QuerySet
+
+from paytechuz_core.drivers import is_conflict, is_duplicate
+from paytechuz_core.repository import ConfigurationError, Conflict
+from paytechuz_core.rows import misfit, transaction_of, values_of
+from paytechuz_core.transaction import Account, Change, Fields, Key, Millis, State, Transaction
+from paytechuz_django.models import PaymentTransaction
+
+NESTED: Final = (
+    "the webhook is called inside a database transaction of the shop's own, so nothing it answers would be committed: "
+    "let no middleware or decorator wrap it in atomic() (ATOMIC_REQUESTS spares it by itself)"
+)
+ON_COMMIT: Final = "an on_commit callback of a hook failed; the payment itself is saved"
+log = logging.getLogger("paytechuz")
+
+
+class Unit:
+    """One database transaction on one connection, and what is known of it."""
+
+    def __init__(self, using: str) -> None:
+        self.using = using
+        self.connection: BaseDatabaseWrapper = connections[using]
+        self.conflicted = False
+        self.committed = False
+
+    @contextmanager
+    def hook(self, *, savepoint: bool) -> Iterator[None]:
+        """Surround the merchant's code: what it did is there afterwards, or this raises."""
+        with transaction.atomic(using=self.using) if savepoint else nullcontext():
+            yield
+            self.settle()
+
+    def settle(self) -> None:
+        """Raise where work is lost though nobody raised."""
+        if self.conflicted:  # swallowed by the hook, but the database has undone its work, and ours
+            message = "a conflict inside a hook"
+            raise Conflict(message)
+        if self.connection.needs_rollback:
+            message = (
+                "a hook has undone the library's database transaction: let it raise instead of set_rollback(True), and "
+                "never close the connection"
+            )
+            raise RuntimeError(message)
+
+    def watch(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001 - Django's signature
+        """Remember a conflict, whoever handles or swallows the error."""
+        try:
+            return execute(sql, params, many, context)
+        except DatabaseError as error:
+            self.conflicted = self.conflicted or is_conflict(error.__cause__)
+            raise
+
+    def note_commit(self) -> None:
+        """Remember that COMMIT has succeeded: whatever fails now cannot undo it."""
+        self.committed = True
+
+
+@contextmanager
+def unit_of_work(using: str) -> Iterator[Unit]:
+    """Open one unit: commit on exit, roll back on error, name a conflict `Conflict`."""
+    unit = Unit(using)
+    connection = unit.connection
+    try:
+        with ExitStack() as stack:
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()  # an attempt before this one may have lost it
+            begin(unit, stack)
+            stack.enter_context(connection.execute_wrapper(unit.watch))
+            yield unit
+            unit.settle()
+    except Exception as error:
+        if unit.committed:  # Django runs on_commit callbacks while the outermost atomic() is left
+            log.exception(ON_COMMIT)
+        elif (told := translate(unit, error)) is error:
+            raise
+        else:
+            raise told from error
+
+
+def begin(unit: Unit, stack: ExitStack) -> None:
+    """Begin the database transaction, which nobody else may be in."""
+    if not unit.connection.settings_dict.get("AUTOCOMMIT", True):
+        message = f"DATABASES[{unit.using!r}]['AUTOCOMMIT'] is False, so nothing would ever be committed: remove it"
+        raise ConfigurationError(message)
+    try:
+        # Durable: the outermost, but for the one that a TestCase keeps around each test.
+        stack.enter_context(transaction.atomic(using=unit.using, durable=True))
+    except RuntimeError as nested:
+        raise ConfigurationError(NESTED) from nested
+    transaction.on_commit(unit.note_commit, using=unit.using)
+    if unit.connection.vendor == "sqlite":
+        # Take the write lock at once: a database transaction that read first cannot take it later (BUSY_SNAPSHOT).
+        with unit.connection.cursor() as cursor:
+            cursor.execute("UPDATE payments SET state = state WHERE id IS NULL")
+
+
+def translate(unit: Unit, error: Exception) -> Exception:
+    """Give what the engine should see instead of `error`: start over, a fix for the merchant, or the error itself."""
+    if unit.conflicted or is_lost(unit.connection, error):
+        return Conflict(str(error))
+    if isinstance(error, (OperationalError, ProgrammingError)):
+        return misfit_of(unit.connection) or error
+    return error
+
+
+def is_lost(connection: BaseDatabaseWrapper, error: Exception) -> bool:
+    """Tell whether an error means that another request won, or that the connection is gone."""
+    if not isinstance(error, (OperationalError, InterfaceError)):
+        return False
+    return is_conflict(error.__cause__) or connection.connection is None or not connection.is_usable()
+
+
+def misfit_of(connection: BaseDatabaseWrapper) -> ConfigurationError | None:
+    """Say what is wrong with the table of payments, if anything is."""
+    table = PaymentTransaction._meta.db_table  # noqa: SLF001 - documented under this name
+    with connection.cursor() as cursor:
+        exists = table in connection.introspection.table_names(cursor)
+        there = connection.introspection.get_table_description(cursor, table) if exists else []
+        constraints = connection.introspection.get_constraints(cursor, table) if exists else {}
+    return misfit(
+        table,
+        columns=(field.column or field.name for field in PaymentTransaction._meta.concrete_fields),  # noqa: SLF001 - as above
+        there=(column.name for column in there),
+        unique=(each["columns"] for each in constraints.values() if each["unique"]),
+        fix="run `manage.py migrate`",
+    )
+
+
+@dataclass(frozen=True)
+class DjangoRepository:
+    """One database transaction on the database `using`.
+
+    `accounts` finds the merchant's account; `key` turns a stored account id back into the type of the account's own
+    key.
+    """
+
+    using: str
+    accounts: Callable[[Fields], Account | None]
+    key: Callable[[str], Key] = str
+
+    @property
+    def payments(self) -> QuerySet[PaymentTransaction]:
+        """The table, at the writer: what a replica says may be old."""
+        return PaymentTransaction._base_manager.using(self.using)  # noqa: SLF001 - documented under this name
+
+    def find_transactions(
+        self, gateway: str, transaction_id: str | None, hold: str | None, *, for_update: bool
+    ) -> Sequence[Transaction]:
+        """Find by id, by hold, or by both in one read."""
+        named, holding = Q(gateway=gateway, transaction_id=transaction_id), Q(hold=hold)
+        match transaction_id, hold:
+            case None, _:
+                found = self.payments.filter(holding)
+            case _, None:
+                found = self.payments.filter(named)
+            case _:
+                found = self.payments.filter(named | holding)
+        return self._read(found.select_for_update() if for_update else found)
+
+    def find_account(self, fields: Fields) -> Account | None:
+        """Ask the merchant."""
+        return self.accounts(fields)
+
+    def list_transactions(self, gateway: str, start: Millis, end: Millis) -> Sequence[Transaction]:
+        """Give a statement."""
+        window = self.payments.filter(gateway=gateway, provider_time__gte=start, provider_time__lte=end)
+        return self._read(window.order_by("provider_time", "id"))
+
+    def list_unpaid(self, gateway: str, after: int, limit: int) -> Sequence[Transaction]:
+        """Give a page of the transactions that nobody has paid or cancelled."""
+        unpaid = self.payments.filter(gateway=gateway, state=State.INITIATING.value, id__gt=after)
+        return self._read(unpaid.order_by("id")[:limit])
+
+    def save(self, change: Change) -> Transaction:
+        """Insert or update; `Conflict` where another request wrote first."""
+        values = values_of(change)
+        if change.before is None:
+            try:
+                row = self.payments.create(**values)
+            except IntegrityError as error:
+                if not is_duplicate(error.__cause__):
+                    raise
+                raise Conflict(str(error)) from error
+            return replace(change.after, id=row.pk)
+        seen = self.payments.filter(id=change.before.id, state=int(change.before.state), version=change.before.version)
+        if seen.update(**values) != 1:
+            message = "another request wrote first"
+            raise Conflict(message)
+        return change.after
+
+    def _read(self, found: QuerySet[PaymentTransaction]) -> Sequence[Transaction]:
+        return [transaction_of(row, self.key) for row in found]
