@@ -10,8 +10,8 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 SEED := ../shared/seed/run_seed.py
 
-DEMOS := demo-fastapi
-SERVES := serve-fastapi
+DEMOS := demo-fastapi demo-django demo-django-asgi
+SERVES := serve-fastapi serve-django serve-django-asgi
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -34,9 +34,9 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 
 install: $(READY)  ## set up the virtual environment; every target below does so by itself
 
-demo: demo-fastapi  ## a shop on loopback, and Payme and Click played against it over HTTP
+demo: demo-fastapi  ## a shop on loopback, and Payme and Click played against it over HTTP (or demo-django)
 
-serve: serve-fastapi  ## leave that shop running, with curl lines to try
+serve: serve-fastapi  ## leave that shop running, with curl lines to try (or serve-django)
 
 $(DEMOS): demo-%: $(READY)
 	@$(RUN) -m examples.demo $*

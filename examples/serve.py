@@ -44,29 +44,37 @@ UVICORN: Final = ("uvicorn", "--port={port}", "--no-access-log", "--no-use-color
 GUNICORN: Final = (
     "gunicorn", "--bind=127.0.0.1:{port}", "--workers=2", "--threads=4", "--preload", "--no-control-socket",
 )  # fmt: skip
-DJANGO: Final = ROOT / "examples/django_shop"
-MIGRATE: Final = ("manage.py", "migrate", "--verbosity=0")
 
 
 @dataclass(frozen=True)
 class Served:
-    """How a shop is served: by which server, from which folder, what is done first, and which page is worth a look."""
+    """How a shop is served: by which server, from which folder, and what is done first.
+
+    Of those who try it out by hand it may expect more, and show them more.
+    """
 
     server: Sequence[str]
     application: str
     folder: Path = ROOT
-    first: Sequence[str] = ()
-    page: str = ""
+    first: Sequence[Sequence[str]] = ()
+    for_visitors: Sequence[Sequence[str]] = ()
+    look: str = ""
 
     def command(self, port: int) -> list[str]:
         """Give the command that serves it at this port of loopback, at any free one where it is 0."""
         return ["-m", *(word.format(port=port) for word in self.server), self.application]
 
 
+DJANGO: Final[Mapping[str, Any]] = {
+    "folder": ROOT / "examples/django_shop",
+    "first": [("manage.py", "migrate", "--verbosity=0")],
+    "for_visitors": [("manage.py", "createsuperuser", "--noinput")],
+    "look": "/admin/ for its admin, as admin with the password admin",
+}
 SHOPS: Final[Mapping[str, Served]] = {
-    "fastapi": Served(UVICORN, "examples.fastapi_shop.main:app", page="/docs"),
-    "django": Served(GUNICORN, "config.wsgi", DJANGO, MIGRATE, page="/admin/"),
-    "django-asgi": Served(UVICORN, "config.asgi:application", DJANGO, MIGRATE, page="/admin/"),
+    "fastapi": Served(UVICORN, "examples.fastapi_shop.main:app", look="/docs for its API"),
+    "django": Served(GUNICORN, "config.wsgi", **DJANGO),
+    "django-asgi": Served(UVICORN, "config.asgi:application", **DJANGO),
 }
 
 
@@ -136,10 +144,9 @@ class Running:
 
 
 @contextmanager
-def shop(name: str, folder: Path, port: int = 0, **environment: str) -> Iterator[Running]:
+def shop(name: str, folder: Path, port: int = 0, *, visitors: bool = False) -> Iterator[Running]:
     """Start a shop with an SQLite file in `folder`, on a free port of loopback unless one is given; stop it after."""
-    log = folder / "server.log"
-    served = SHOPS[name]
+    served, log = SHOPS[name], folder / "server.log"
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),  # this very paytechuz
@@ -148,8 +155,11 @@ def shop(name: str, folder: Path, port: int = 0, **environment: str) -> Iterator
         "PAYME_KEY": KEY,
         "CLICK_SERVICE_ID": str(SERVICE),
         "CLICK_SECRET_KEY": SECRET,
-        **environment,
     }
+    if visitors:
+        environment["SHOP_DEBUG"] = "1"
+        environment |= {f"DJANGO_SUPERUSER_{name}": "admin" for name in ("USERNAME", "PASSWORD")}
+        environment["DJANGO_SUPERUSER_EMAIL"] = "admin@shop.example"
     with log.open("wb") as output:
 
         def start(*command: str) -> "subprocess.Popen[bytes]":
@@ -157,8 +167,9 @@ def shop(name: str, folder: Path, port: int = 0, **environment: str) -> Iterator
                 [sys.executable, *command], cwd=served.folder, env=environment, stdout=output, stderr=subprocess.STDOUT
             )
 
-        if served.first and start(*served.first).wait():
-            sys.exit(f"{' '.join(served.first)} failed:\n{log.read_text(errors='replace')}")
+        for command in (*served.first, *(served.for_visitors if visitors else ())):
+            if start(*command).wait():
+                sys.exit(f"{' '.join(command)} failed:\n{log.read_text(errors='replace')}")
         server = start(*served.command(port))
     try:
         yield Running(address(server, log), server)
@@ -246,10 +257,14 @@ def main() -> None:
     given = parser.parse_args()
     port: int = given.port
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped either way, the shop is stopped too
-    with tempfile.TemporaryDirectory() as folder, shop(given.shop, Path(folder), port if free(port) else 0) as running:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        shop(given.shop, Path(folder), port if free(port) else 0, visitors=True) as running,
+    ):
         number, other = running.order("5000.00"), running.order("5000.00")
-        page = SHOPS[given.shop].page
-        print(f"The shop runs at {running.url}{page and f' (look at {running.url}{page} too)'}.")
+        print(f"The shop runs at {running.url}.")
+        if look := SHOPS[given.shop].look:
+            print(f"See {running.url}{look}.")
         print(f"Order {number} awaits 5000.00 som, and so does order {other}.")
         print(f"\nBe Payme with order {number}, line by line; send any of them twice and see that nothing changes:")
         for about, line in curl_lines(running, number):
