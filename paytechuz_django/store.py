@@ -34,6 +34,7 @@ NESTED: Final = (
     "the webhook is called inside a database transaction of the shop's own, so nothing it answers would be committed: "
     "let no middleware or decorator wrap it in atomic() (ATOMIC_REQUESTS spares it by itself)"
 )
+LOCK_SQLITE: Final = "UPDATE payments SET state = state WHERE id IS NULL"
 ON_COMMIT: Final = "an on_commit callback of a hook failed; the payment itself is saved"
 log = logging.getLogger("paytechuz")
 
@@ -115,7 +116,7 @@ def begin(unit: Unit, stack: ExitStack) -> None:
     if unit.connection.vendor == "sqlite":
         # Take the write lock at once: a database transaction that read first cannot take it later (BUSY_SNAPSHOT).
         with unit.connection.cursor() as cursor:
-            cursor.execute("UPDATE payments SET state = state WHERE id IS NULL")
+            cursor.execute(LOCK_SQLITE)
 
 
 def translate(unit: Unit, error: Exception) -> Exception:

@@ -116,6 +116,11 @@ class WebhookView(SyncHandler, View):
             given = told(self.provider, name)
         return default if given is None else given
 
+    def forget(self, *secrets: str) -> None:
+        """Keep no key where a hook that shows its view would show it."""
+        for name in secrets:
+            vars(self).pop(name, None)
+
     def _find(self, account: Fields) -> Any | None:
         return self.accounts.find(self.using, account)
 
@@ -150,6 +155,7 @@ class PaymeWebhookView(WebhookView):
             self.setting("held_code", -31051), type(self).change_password is not Hooks.change_password,
             frozen(self.setting("messages", {})),
         )  # fmt: skip
+        self.forget("payme_key", "test_key")
 
 
 class ClickWebhookView(WebhookView):
@@ -177,6 +183,7 @@ class ClickWebhookView(WebhookView):
             self.setting("minimum"), self.setting("maximum"), self.setting("action"),
             self.setting("lifetime", timedelta(hours=12)),
         )  # fmt: skip
+        self.forget("secret_key")
 
 
 def read(request: HttpRequest) -> Inbound:

@@ -29,11 +29,14 @@ import httpx
 from anyio import to_thread
 from anyio.from_thread import BlockingPortal
 from fastapi import Depends, FastAPI, Request, Response
+from flask import Flask
+from flask import Response as FlaskResponse
+from flask import request as flask_request
 from sqlalchemy import Engine, Numeric, String, Uuid, delete, event, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from paytechuz.integrations import fastapi
+from paytechuz.integrations import fastapi, flask
 from paytechuz_core.sql import PaymentTransaction
 
 KEY: Final = "canary#Key:with?colon=and&percent%41"
@@ -256,6 +259,8 @@ class Database:
     portal: BlockingPortal
     async_engine: AsyncEngine | None = None
 
+    own_tables: ClassVar = {"payments", "paytechuz_version"}
+
     @property
     def shops_engine(self) -> Engine:
         """The engine that the shop's handler uses."""
@@ -389,7 +394,7 @@ class Client(ABC):
             "action": action,
             **self.click_settings,
         }
-        return self.click_class(db=db, **settings)
+        return self.made(self.click_class, db, settings)
 
     def handler(self, db: Any) -> Any:
         """Build the merchant's handler, as a route does for each request."""
@@ -402,7 +407,11 @@ class Client(ABC):
             "clock": self.clock,
             **self.settings,
         }
-        return self.handler_class(db=db, **settings)
+        return self.made(self.handler_class, db, settings)
+
+    def made(self, handler_class: Any, db: Any, settings: Row) -> Any:
+        """Make a handler, or what the framework has in its place."""
+        return handler_class(db=db, **settings)
 
     @cached_property
     def handler_class(self) -> Any:
@@ -625,6 +634,32 @@ class FastApiAsync(AsgiClient):
         return type("ShopHandler", (base,), {"wait": staticmethod(wait), **self.members(hook)})
 
 
+class FlaskSync(WsgiClient):
+    """Flask with a `Session` of the request's own."""
+
+    name = "flask"
+    payme = flask.PaymeWebhookHandler
+    click = flask.ClickWebhookHandler
+
+    @cached_property
+    def app(self) -> Flask:
+        """One route over the documented handler."""
+        app = Flask("shop")
+
+        def serve(path: str, handler: Callable[[Any], Any]) -> None:
+            @app.route(path, endpoint=path.strip("/"), methods=METHODS)
+            def webhook() -> FlaskResponse:
+                with Session(self.database.engine) as db:
+                    play(self.prepare(db))
+                    response: FlaskResponse = handler(db).handle_webhook(flask_request)
+                    play(self.finish(db))
+                    return response
+
+        for path, handler in self.routes.items():
+            serve(path, handler)
+        return app
+
+
 def as_bytes(headers: Mapping[str, str | bytes]) -> list[tuple[bytes, bytes]]:
     """Write headers as they go out: some tests send what no text is."""
     return [(name.encode(), each if isinstance(each, bytes) else each.encode()) for name, each in headers.items()]
@@ -704,4 +739,4 @@ class Pieces(io.RawIOBase):
 
 
 FASTAPI: Final = (FastApiSync, FastApiAsync)
-CLIENTS: Final[tuple[type[Client], ...]] = FASTAPI
+CLIENTS: Final[tuple[type[Client], ...]] = (*FASTAPI, FlaskSync)

@@ -14,7 +14,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from paytechuz_core.sql import run_migrations
 from tests.databases import ASYNC, REQUIRED, SYNC, Unavailable, database_of, sqlite, throw_away
 from tests.databases import Database as Place
+from tests.django.project import add_database, migrate
 from tests.http.clients import CLIENTS, KEY, SECRET, Base, Client, Database
+from tests.http.django import DjangoClient, DjangoDatabase
 
 Databases = Callable[[str], Database]
 Open = Callable[..., Client]
@@ -25,9 +27,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "driver" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("every_database")
         named = metafunc.definition.get_closest_marker("clients")
+        clients: tuple[type[Client], ...] = named.args if named else (*CLIENTS, DjangoClient)
         cells = [
             (client, driver)
-            for client in (named.args if named else CLIENTS)
+            for client in clients
             if not client.is_async or mark is None or mark.kwargs.get("asynchronous", True)
             for name, drivers in (ASYNC if client.is_async else SYNC).items()
             for driver in (drivers if mark and mark.kwargs.get("every_driver") else drivers[:1])
@@ -62,17 +65,21 @@ def databases(portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) 
     with ExitStack() as stack:
 
         @cache
-        def place_of(name: str) -> Place:
+        def place_of(name: str, orm: str) -> Place:  # noqa: ARG001 - each ORM has tables that it made itself
             if name == "sqlite":
                 return sqlite(tmp_path_factory.mktemp("shop"))
             return stack.enter_context(throw_away(name))[0]
 
         @cache
-        def database(driver: str, *, asynchronous: bool) -> Database:
+        def database(driver: str, *, asynchronous: bool, django: bool = False) -> Database:
             name = database_of(driver)
-            place = place_of(name)
+            place = place_of(name, "django" if django else "sqlalchemy")
             engine = create_engine(place.url(SYNC[name][0] if asynchronous else driver))
             stack.callback(engine.dispose)
+            if django:
+                add_database(name, place)
+                migrate(name, "paytechuz_django")
+                return DjangoDatabase(engine, portal, alias=name)
             run_migrations(engine)
             Base.metadata.create_all(engine)
             if not asynchronous:
@@ -88,7 +95,8 @@ def databases(portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) 
 def database(client_class: type[Client], driver: str, databases: Callable[..., Database]) -> Database:
     """The test's database, empty."""
     try:
-        found = databases(driver, asynchronous=client_class.is_async)
+        django = issubclass(client_class, DjangoClient)
+        found = databases(driver, asynchronous=client_class.is_async, django=django)
     except Unavailable as reason:
         if REQUIRED:
             pytest.fail(str(reason), pytrace=False)

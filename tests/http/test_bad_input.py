@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from tests import SIZE
 from tests.http.clients import (
+    FASTAPI,
     HALF_DAY,
     KEY,
     MODELS,
@@ -92,6 +93,7 @@ def test_an_oversized_body_with_wrong_credentials_is_about_the_credentials(shop:
     assert shop.send(b" " * (LIMIT + 1), {"Authorization": basic("x")}).code == -32504
 
 
+@pytest.mark.clients(*FASTAPI)  # elsewhere the server reads the body, and no more of it than its length says
 def test_a_content_length_that_lies_changes_nothing(shop: Client) -> None:
     message = json.dumps({"id": 5, "method": "CheckTransaction", "params": {"id": "a"}}).encode()
     for length in ("1", "999999999", "-1", "x"):

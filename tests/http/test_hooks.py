@@ -742,7 +742,8 @@ def test_hooks_are_given_the_params_and_a_detached_transaction_and_the_shops_own
     assert (found["id"], found["gateway"]) == (shop.database.payment("a")["id"], "payme")
     assert isinstance(seen["account"], shop.model)
     assert seen["params"] == {"id": "a", "time": NOON, "amount": TIYIN, "account": {"order_id": str(order)}}
-    assert shop.database.find(order).status == "awaiting", "the order given is the session's own, and may be edited"
+    if shop.has_session:
+        assert shop.database.find(order).status == "awaiting", "the order given is the session's own, and may be edited"
 
 
 @pytest.mark.every_database

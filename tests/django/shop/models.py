@@ -1,0 +1,63 @@
+"""The orders of `tests.http.clients` as Django models, in tables of the same names."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+from django.db import models
+
+
+class Ordered(models.Model):
+    """What the shop's orders have in common, whatever their key."""
+
+    amount = models.DecimalField(max_digits=18, decimal_places=2)
+    status: models.CharField[str, str] = models.CharField(max_length=20, default="pending")
+    paid: models.IntegerField[int, int] = models.IntegerField(default=0)
+    returned: models.IntegerField[int, int] = models.IntegerField(default=0)
+    # NULL is no voucher, and is not unique.
+    voucher: models.CharField[str | None, str | None] = models.CharField(max_length=40, null=True, unique=True)  # noqa: DJ001
+
+    class Meta:
+        """No table."""
+
+        abstract = True
+
+    def __str__(self) -> str:
+        """Say which order it is."""
+        return f"order {self.pk}"
+
+
+class Order(Ordered):
+    """An order numbered by the database."""
+
+    id: models.AutoField[int, int] = models.AutoField(primary_key=True)
+
+    class Meta:
+        """The shared table."""
+
+        db_table = "shop_orders"
+
+
+class TextOrder(Ordered):
+    """An order whose number is text."""
+
+    id: models.CharField[str, str] = models.CharField(max_length=64, primary_key=True)
+
+    class Meta:
+        """The shared table."""
+
+        db_table = "shop_text_orders"
+
+
+class UuidOrder(Ordered):
+    """An order with a UUID."""
+
+    id: models.UUIDField[UUID, UUID] = models.UUIDField(primary_key=True, default=uuid4)
+
+    class Meta:
+        """The shared table."""
+
+        db_table = "shop_uuid_orders"
+
+
+ORDERS = (Order, TextOrder, UuidOrder)

@@ -1,0 +1,129 @@
+"""Django, as one more client of the shared suite: views of the documented classes, over WSGI, on tables it migrated."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import connections
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import path
+
+from paytechuz.integrations.django import ClickWebhookView, PaymeWebhookView
+from paytechuz_django.store import LOCK_SQLITE
+from tests.django.project import Router
+from tests.django.shop import models as twins
+from tests.http.clients import FREE, MODELS, Database, Model, Row, Traffic, WsgiClient
+
+TWINS: Final[dict[Model, Any]] = dict(zip(MODELS, twins.ORDERS, strict=True))
+
+
+@dataclass(frozen=True)
+class DjangoDatabase(Database):
+    """A database that Django knows by an alias."""
+
+    alias: str = ""
+
+    own_tables = {"payments", "django_migrations"}  # noqa: RUF012 - as in its base
+
+    @contextmanager
+    def watch(self) -> Iterator[Traffic]:
+        """See what the shop sends to its database, from this thread."""
+        seen, connection = Traffic(), connections[self.alias]
+        commit = connection.commit
+
+        def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001 - Django's signature
+            # SET is what Django tells MariaDB of each new connection.
+            if not sql.upper().startswith((*FREE, "SET ")) and sql != LOCK_SQLITE:
+                seen.statements.append(sql)
+            return run(sql, params, many, context)
+
+        def commits() -> None:
+            seen.commits += 1
+            commit()
+
+        connection.commit = commits  # type: ignore[method-assign]
+        try:
+            with connection.execute_wrapper(execute):
+                yield seen
+        finally:
+            connection.commit = commit  # type: ignore[method-assign]
+
+    def forget_connections(self) -> None:
+        """Let the shop connect anew."""
+        connections[self.alias].close()
+
+    def empty(self) -> None:
+        """Forget everything, and on SQLite number orders from 1 again, as SQLAlchemy's tables do."""
+        super().empty()
+        if self.engine.dialect.name == "sqlite":
+            with self.engine.begin() as connection:
+                connection.exec_driver_sql("DELETE FROM sqlite_sequence")
+
+
+class Db:
+    """What the habits of the shared suite call a session: get an order, change it, commit."""
+
+    def __init__(self) -> None:
+        self.taken: list[Any] = []
+
+    def get(self, model: Any, key: Any) -> Any:
+        """Give an order."""
+        order = model.objects.get(pk=key)
+        self.taken.append(order)
+        return order
+
+    def commit(self) -> None:
+        """Save what was taken."""
+        for order in self.taken:
+            order.save()
+
+
+class DjangoWsgi(WSGIHandler):
+    """A WSGI application with routes of its own."""
+
+    def __init__(self, routes: tuple[Any, ...]) -> None:
+        super().__init__()
+        self.routes = routes
+
+    def get_response(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer by these routes."""
+        request.urlconf = self.routes  # type: ignore[assignment] # a module's name in the stubs, any patterns in truth
+        return super().get_response(request)
+
+
+class DjangoClient(WsgiClient):
+    """Django, exactly as the documentation writes it."""
+
+    name = "django"
+    payme = PaymeWebhookView
+    click = ClickWebhookView
+    has_session = False
+
+    database: DjangoDatabase
+
+    def __init__(self, **ways: Any) -> None:
+        """Take the Django model that stands for SQLAlchemy's."""
+        super().__init__(**ways)
+        self.model = TWINS[self.model]
+        Router.chosen = self.database.alias
+
+    @cached_property
+    def app(self) -> DjangoWsgi:
+        """One route over each view."""
+        return DjangoWsgi(tuple(path(route.lstrip("/"), view(None)) for route, view in self.routes.items()))
+
+    def extended(self, base: type) -> Any:
+        """Extend a documented class by the habits, and give it what they call a session."""
+        view = super().extended(base)
+        view.db = cached_property(lambda _: Db())
+        view.db.__set_name__(view, "db")
+        return view
+
+    def made(self, handler_class: Any, db: Any, settings: Row) -> Any:
+        """Make a view."""
+        del db
+        return handler_class.as_view(**settings)
