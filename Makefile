@@ -10,8 +10,8 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 SEED := ../shared/seed/run_seed.py
 
-DEMOS := demo-fastapi demo-django demo-django-asgi
-SERVES := serve-fastapi serve-django serve-django-asgi
+DEMOS := demo-fastapi demo-django demo-django-asgi demo-flask
+SERVES := serve-fastapi serve-django serve-django-asgi serve-flask
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -34,9 +34,9 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 
 install: $(READY)  ## set up the virtual environment; every target below does so by itself
 
-demo: demo-fastapi  ## a shop on loopback, and Payme and Click played against it over HTTP (or demo-django)
+demo: demo-fastapi  ## a shop on loopback, and Payme and Click played against it over HTTP (or demo-django, demo-flask)
 
-serve: serve-fastapi  ## leave that shop running, with curl lines to try (or serve-django)
+serve: serve-fastapi  ## leave that shop running, with curl lines to try (or serve-django, serve-flask)
 
 $(DEMOS): demo-%: $(READY)
 	@$(RUN) -m examples.demo $*

@@ -75,6 +75,11 @@ SHOPS: Final[Mapping[str, Served]] = {
     "fastapi": Served(UVICORN, "examples.fastapi_shop.main:app", look="/docs for its API"),
     "django": Served(GUNICORN, "config.wsgi", **DJANGO),
     "django-asgi": Served(UVICORN, "config.asgi:application", **DJANGO),
+    "flask": Served(
+        GUNICORN,
+        "examples.flask_shop.main:create_app()",
+        first=[("-m", "flask", "--app", "examples.flask_shop.main", "init-db")],
+    ),
 }
 
 

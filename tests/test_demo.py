@@ -239,6 +239,12 @@ def said(record: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, str]]:
     return [(each["path"], each["status"], IDS.sub(number, TIMES.sub(r"\1TIME", each["answer"]))) for each in record]
 
 
+def test_make_knows_every_shop() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for targets, prefix in (("DEMOS", "demo-"), ("SERVES", "serve-")):
+        assert f"{targets} := {' '.join(prefix + name for name in SHOPS)}\n" in makefile
+
+
 # The project of the Django shop
 
 
