@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
+from random import Random
 from typing import Any, Final, TypeAlias
 
 from paytechuz_core.decision import Decision, Hook
@@ -107,6 +108,7 @@ class Edge:
     """A message in a state, what was decided, and what is stored then."""
 
     situation: Situation
+    rule: oracle.Rule
     decision: Decision[Any]
     after: Rows
 
@@ -128,7 +130,7 @@ def decide(registers: Registers, situation: Situation) -> Edge:
     for ask in decision.asks:
         answer = not situation.vetoed if ask.hook is Hook.CAN_REVERSE else None
         decision = gateway.amend(call, decision, ask, answer)
-    return Edge(situation, decision, shelf.saved(decision.changes))
+    return Edge(situation, situation.rule, decision, shelf.saved(decision.changes))
 
 
 # What must hold on every edge
@@ -139,7 +141,7 @@ Check: TypeAlias = Callable[[Edge, Registers], Iterator[str]]
 def agrees_with_the_oracle(edge: Edge, registers: Registers) -> Iterator[str]:
     """Answer, write and tell what the second reading of the rules says."""
     del registers
-    if (difference := oracle.wrong(edge.situation, edge.decision, edge.after)) is not None:
+    if (difference := oracle.wrong(edge.situation, edge.rule, edge.decision, edge.after)) is not None:
         yield difference
 
 
@@ -362,19 +364,24 @@ def successors(
     """Give every next situation of `rows`, checked, and the line that leads to it."""
     for edge, skewed in edges(model, rows, story):
         found.edges += 1
-        found.rules.add(edge.situation.rule)
-        line = f"{edge.situation.message}{', on a clock that is slow' if skewed else ''}"
+        found.rules.add(edge.rule)
         for broken in (broken for check in model.checks for broken in check(edge, model.registers)):
-            raise Violation(broken, (*story(), line))
+            raise Violation(broken, (*story(), line_of(edge, skewed=skewed)))
         # Receipts are checked and not followed: no decision looks at them.
         if edge.decision.changes and edge.situation.message.method != "SetFiscalData":
-            yield line, edge.after
+            yield line_of(edge, skewed=skewed), edge.after
     if any(row.state == 1 for row in rows):
         found.edges += 1
         yield "six hours pass", passed(rows, TICK)
     for line, after in reopened(rows):
         found.edges += 1
         yield line, after
+
+
+def line_of(edge: Edge, *, skewed: bool) -> str:
+    """Tell what happened on an edge."""
+    veto = ", and the shop takes nothing back" if edge.situation.vetoed else ""
+    return f"{edge.situation.message}{veto}{', on a clock that is slow' if skewed else ''}"
 
 
 def edges(model: Model, rows: Rows, story: Callable[[], Sequence[str]]) -> Iterator[tuple[Edge, bool]]:
@@ -414,9 +421,8 @@ def verify_twins(model: Model, found: Explored) -> int:
     for one, other in found.twins:
         futures = [
             [
-                (rule.method, rule.answer, rule.writes, model.key(edge.after))
+                (edge.rule, tuple(oracle.written_by(edge.decision, edge.situation.message)), model.key(edge.after))
                 for edge, _ in edges(model, rows, list)
-                for rule in (edge.situation.rule,)
             ]
             for rows in (one, other)
         ]
@@ -424,3 +430,36 @@ def verify_twins(model: Model, found: Explored) -> int:
             message = f"one state, two futures: {one} and {other}"
             raise AssertionError(message)
     return len(found.twins)
+
+
+# What is too wide to visit all of it
+
+JUMPS: Final = (1, -1, TICK, HALF_DAY, HALF_DAY + 1, -TICK, -2 * HALF_DAY, 1000, -1000)
+"""How the clock goes on in a random walk; it may jump back."""
+
+
+def wander(model: Model, seed: int, length: int) -> Explored:
+    """Walk at random through what `explore` leaves out: any clock, orders that close and open again, receipts kept."""
+    dice = Random(seed)
+    found, story = Explored(), [f"seed {seed}"]
+    rows: Rows = ()
+    accounts, now = dict(model.accounts), NOW
+    for _ in range(length):
+        now += dice.choice(JUMPS) if dice.random() < 0.2 else dice.randrange(1000)
+        if dice.random() < 0.1:
+            name = dice.choice(("A", "B"))
+            accounts[name] = replace(accounts[name], payable=not accounts[name].payable)
+        message = dice.choice(model.messages())
+        if message.method == "CreateTransaction":
+            message = replace(message, time=now - dice.choice((0, 0, 1, HALF_DAY, HALF_DAY + 1)))
+        situation = Situation(message, rows, accounts, now, vetoed=dice.random() < 0.2)
+        story.append(f"{message} at {now}")
+        edge = decide(model.registers, situation)
+        found.edges += 1
+        found.rules.add(edge.rule)
+        for broken in (broken for check in model.checks for broken in check(edge, model.registers)):
+            raise Violation(broken, story)
+        rows = edge.after
+        for _, after in reopened(rows) if dice.random() < 0.1 else ():
+            rows = after
+    return found

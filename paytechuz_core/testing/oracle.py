@@ -256,12 +256,11 @@ def named_account(row: Transaction) -> str:
     return str(account["order_id"] if row.gateway == PAYME else account["merchant_trans_id"])
 
 
-def wrong(situation: Situation, decision: Decision[Any], stored: Iterable[Transaction]) -> str | None:
-    """Compare a decision with the rule, and say what is wrong with it, or None.
+def wrong(situation: Situation, rule: Rule, decision: Decision[Any], stored: Iterable[Transaction]) -> str | None:
+    """Compare a decision with the rule for its situation, and say what is wrong with it, or None.
 
     `decision` is the gateway's after the merchant was asked, `stored` what is stored once it is saved.
     """
-    rule = situation.rule
     own = next(
         (row for row in stored if (row.gateway, row.transaction_id) == (situation.message.provider, situation.message.id)),
         None,
