@@ -5,14 +5,12 @@ is played from the same start; what is answered and what is stored must be what 
 that lose start over within their own steps, as in life.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from paytechuz_core.memory import Memory
-from paytechuz_core.repository import Begin
-from paytechuz_core.testing.messages import FIELD, NOW, Message, Registers
-from paytechuz_core.testing.steps import Broken, Desk, Request
+from paytechuz_core.testing.messages import NOW, Message, Registers
+from paytechuz_core.testing.steps import Broken, Desk, Request, Storage, in_memory
 from paytechuz_core.transaction import Account, Transaction
 
 Outcome: TypeAlias = tuple[tuple[str, str], tuple[str, ...], tuple[Any, ...]]
@@ -28,9 +26,9 @@ class Race:
 
     rows: tuple[Transaction, ...]
     messages: tuple[Message, Message]
-    accounts: dict[str, Account]
+    accounts: Mapping[str, Account]
     registers: Registers
-    storage: Callable[["Race"], tuple[Begin, Callable[[], Sequence[Transaction]]]] = lambda race: in_memory(race)  # noqa: PLW0108 - it stands below
+    storage: Storage = in_memory
 
     def serial(self) -> tuple[Outcome, Outcome]:
         """Give what comes of one after the other, both ways."""
@@ -40,7 +38,7 @@ class Race:
 
     def played(self, schedule: Sequence[int]) -> tuple[Outcome, list[int]]:
         """Play one schedule, and give its outcome and whose turn it really was; the first goes on where it ends."""
-        begin, stored = self.storage(self)
+        begin, stored = self.storage(self.accounts, self.rows)
         desk = Desk(begin, self.registers, NOW)
         requests = [Request(desk, message) for message in self.messages]
         for request in requests:
@@ -75,13 +73,6 @@ def go_on(request: Request) -> None:
     """Go on to the next thing that matters."""
     while not request.step() and request.at not in SHARED:
         pass
-
-
-def in_memory(race: Race) -> tuple[Begin, Callable[[], Sequence[Transaction]]]:
-    """Give a `Memory` that has the race's rows."""
-    memory = Memory(lambda fields: race.accounts.get(fields[FIELD]))
-    memory.transactions = {(row.gateway, row.transaction_id): row for row in race.rows}
-    return memory.begin, lambda: list(memory.transactions.values())
 
 
 def spoken(request: Request) -> str:

@@ -9,7 +9,7 @@ to let two requests meet at a chosen place: `Request.step` lets one go on to its
 database transaction that they belong to. At every commit it looks whether effects and moves are the same.
 """
 
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import coroutine
@@ -18,9 +18,10 @@ from typing import Any, Final, TypeAlias
 from paytechuz_core.decision import MOVES, Event, Hook
 from paytechuz_core.engine import ahandle
 from paytechuz_core.hooks import Drafts
+from paytechuz_core.memory import Memory
 from paytechuz_core.repository import AsyncRepository, Begin, Repository
 from paytechuz_core.testing import invariants
-from paytechuz_core.testing.messages import NOW, Message, Registers
+from paytechuz_core.testing.messages import FIELD, NOW, Message, Registers
 from paytechuz_core.transaction import Account, Change, Fields, Millis, Transaction
 
 Effect: TypeAlias = tuple[str, str]
@@ -35,6 +36,18 @@ def stop(where: str) -> Generator[str, None, None]:
     yield where
 
 
+Stored: TypeAlias = Callable[[], Sequence[Transaction]]
+Storage: TypeAlias = Callable[[Mapping[str, Account], Sequence[Transaction]], tuple[Begin, Stored]]
+"""Makes a new storage of a shop with these accounts where these transactions are stored, and what reads all it has."""
+
+
+def in_memory(accounts: Mapping[str, Account], rows: Sequence[Transaction] = ()) -> tuple[Begin, Stored]:
+    """Make a `Memory`."""
+    memory = Memory(lambda fields: accounts.get(fields[FIELD]))
+    memory.transactions = {(row.gateway, row.transaction_id): row for row in rows}
+    return memory.begin, lambda: list(memory.transactions.values())
+
+
 class Broken(AssertionError):  # noqa: N818 - says what happened
     """What must be true is not."""
 
@@ -43,6 +56,7 @@ class Broken(AssertionError):  # noqa: N818 - says what happened
 class Work:
     """What one database transaction has written and effected so far."""
 
+    now: Millis = NOW
     changes: list[Change] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
 
@@ -86,13 +100,8 @@ class Desk:
     begin: Begin
     registers: Registers = field(default_factory=Registers)
     now: Millis = NOW
-    vetoed: bool = False
     effects: list[Effect] = field(default_factory=list)
     on_commit: Callable[[Work], None] | None = None
-
-    def clock(self) -> Millis:
-        """Read the clock."""
-        return self.now
 
     def committed(self, work: Work) -> None:
         """Take the effects of what is committed; they must be those of its moves, and its moves must be allowed."""
@@ -103,7 +112,11 @@ class Desk:
             for hook in [invariants.TELLERS.get((change.before.state if change.before else 0, change.after.state))]
             if hook is not None
         ]
-        broken = [rule for change in work.changes for rule in invariants.of_a_move(change.before, change.after)]
+        broken = [
+            rule
+            for change in work.changes
+            for rule in (*invariants.of_a_move(change.before, change.after), *invariants.of_time(change, work.now))
+        ]
         if moves != work.effects:
             broken.append(f"committed are the moves {moves} and the effects {work.effects}")
         if broken:
@@ -120,12 +133,13 @@ class Request:
         self.message = message
         self.work = Work()
         self.at = "started"
+        self.vetoed = False
         self.done = False
         self.reply: Any = None
         self.error: BaseException | None = None
         self.failing: BaseException | None = None
         gateway, call = desk.registers.read(message)
-        self._coroutine = ahandle(gateway, call, self._begin, self._fire, desk.clock, no_pause)
+        self._coroutine = ahandle(gateway, call, self._begin, self._fire, self._clock, no_pause)
 
     @asynccontextmanager
     async def _begin(self) -> AsyncIterator[AsyncRepository]:
@@ -136,10 +150,14 @@ class Request:
         self.desk.committed(work)
         await stop(COMMITTED)
 
+    def _clock(self) -> Millis:
+        self.work.now = self.desk.now
+        return self.desk.now
+
     async def _fire(self, event: Event, drafts: Drafts) -> Any:
         del drafts
         if event.hook is Hook.CAN_REVERSE:
-            return not self.desk.vetoed
+            return not self.vetoed
         if event.hook in MOVES and event.transaction is not None:
             if self.failing is not None:
                 error, self.failing = self.failing, None
