@@ -347,7 +347,9 @@ class RepositoryLaws:
             saved = trial.save(trial.birth())
             for step, move in enumerate(path, start=1):
                 later = NOW + step * 1001
-                saved = trial.save(saved.perform(later) if move == "perform" else saved.cancel(later, 5))
+                change = saved.perform(later) if move == "perform" else saved.cancel(later, -5017)
+                saved = trial.save(change)
+                assert saved == change.after, "`save` gives something else than it was given"
             assert trial.read(saved) == saved
             if saved.hold is not None:
                 assert trial.find("payme", None, saved.hold) == [saved]
