@@ -1,13 +1,19 @@
 """What proves a shop and a storage right: the providers' acceptance scenarios, and the laws of a repository.
 
-`payme` plays Payme and `click` plays Click against any endpoint; they need nothing but the standard library.
+`payme` plays Payme and `click` plays Click against any endpoint; they need nothing but the standard library. `plugin`
+gives pytest both, as fixtures that pay in a shop of your own.
+
 `RepositoryLaws` and `AsyncRepositoryLaws` are mix-ins for pytest: override one fixture, and your own repository is held
-to the laws of `paytechuz_core.repository`.
+to the laws of `paytechuz_core.repository`. `payme_machine` and `click_machine` hold it against the model, by stories
+that Hypothesis makes up. `BROKEN` are storages that these catch.
 """
 
 import sys
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
+from paytechuz_core.testing.bridge import Bridge
+from paytechuz_core.testing.broken import BROKEN
 from paytechuz_core.testing.click import CLICK, CLICK_EXTRA, CLICK_TOP_UP
 from paytechuz_core.testing.click_till import Attempt, ClickAnswer, ClickTill
 from paytechuz_core.testing.payme import ONE_TIME, TOP_UP
@@ -16,23 +22,29 @@ from paytechuz_core.testing.till import Answer, Till
 
 if TYPE_CHECKING:
     from paytechuz_core.testing.laws import AsyncRepositoryLaws, Known, RepositoryLaws, Storage
+    from paytechuz_core.testing.machines import click_machine, payme_machine
 
 __all__ = [
-    "CLICK", "CLICK_EXTRA", "CLICK_TOP_UP", "ONE_TIME", "TOP_UP", "Answer", "AsyncRepositoryLaws", "Attempt",
-    "ClickAnswer", "ClickTill", "Known", "Order", "RepositoryLaws", "Scenario", "Send", "Shop", "Step", "Storage",
-    "Till", "over_http", "play",
+    "BROKEN", "CLICK", "CLICK_EXTRA", "CLICK_TOP_UP", "ONE_TIME", "TOP_UP", "Answer", "AsyncRepositoryLaws", "Attempt",
+    "Bridge", "ClickAnswer", "ClickTill", "Known", "Order", "RepositoryLaws", "Scenario", "Send", "Shop", "Step",
+    "Storage", "Till", "click_machine", "over_http", "payme_machine", "play",
 ]  # fmt: skip
+
+LAWS: Final = f"{__name__}.laws"
+LATE: Final = {
+    **dict.fromkeys(("AsyncRepositoryLaws", "Known", "RepositoryLaws", "Storage"), LAWS),
+    **dict.fromkeys(("click_machine", "payme_machine"), f"{__name__}.machines"),
+}
+"""What needs pytest or Hypothesis is imported only where it is asked for: a command line plays scenarios without."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs pytest only where it is asked for: a command line plays the scenarios without it."""
-    if name not in __all__:
+    """Import what is asked for."""
+    if name not in LATE:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    import pytest  # noqa: PLC0415 - see above
+    if LATE[name] == LAWS and LAWS not in sys.modules:  # failing laws then show the values they compare
+        import pytest  # noqa: PLC0415 - see above
 
-    if f"{__name__}.laws" not in sys.modules:  # failing laws then show the values they compare
-        pytest.register_assert_rewrite(f"{__name__}.laws")
-    from paytechuz_core.testing import laws  # noqa: PLC0415 - see above
-
-    return getattr(laws, name)
+        pytest.register_assert_rewrite(LAWS)
+    return getattr(import_module(LATE[name]), name)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import iscoroutine
 from threading import Thread
 from typing import Any, TypeAlias, TypeVar
 
@@ -32,6 +33,10 @@ class Bridge:
     def __call__(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop: what a storage needs to be set up and taken down."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+    def wait(self, what: Any) -> Any:
+        """Give what a function returned: where that is a coroutine, run it on the loop."""
+        return self(what) if iscoroutine(what) else what
 
     def close(self) -> None:
         """Stop the loop."""

@@ -18,13 +18,15 @@ from django.db import connections
 from django.db.models import Count, Max
 from django.db.models.functions import TruncDay
 from django.test import override_settings
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from paytechuz_core.repository import Begin, ConfigurationError, Repository
 from paytechuz_core.sql import PaymentTransaction as SqlPayment
 from paytechuz_core.sql import SqlRepository, run_migrations
 from paytechuz_core.sql.statements import statements_for
-from paytechuz_core.testing import Known, RepositoryLaws, Storage
+from paytechuz_core.testing import Known, RepositoryLaws, Storage, click_machine, payme_machine
 from paytechuz_core.transaction import (
     Account,
     Change,
@@ -38,6 +40,7 @@ from paytechuz_core.transaction import (
 from paytechuz_django.accounts import accounts_of
 from paytechuz_django.models import PaymentTransaction
 from paytechuz_django.store import DjangoRepository, unit_of_work
+from tests import SIZE
 from tests.databases import SYNC, Database, sqlite, throw_away
 from tests.django.project import add_database, on
 from tests.django.shop.models import Order
@@ -78,6 +81,25 @@ class TestLaws(RepositoryLaws):
             {},
         )
         return Storage(begin, accounts=[Known({"id": "7"}, 7)], strangers=strangers)
+
+
+@pytest.mark.every_database
+@pytest.mark.sized
+@pytest.mark.parametrize("make", [payme_machine, click_machine])
+def test_stories_end_as_in_the_model(
+    make: Callable[..., type[RuleBasedStateMachine]], alias: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connections[alias].settings_dict, "CONN_MAX_AGE", None)  # not a connection for each call
+    connections[alias].close()
+
+    @contextmanager
+    def begin() -> Iterator[Repository]:
+        with unit_of_work(alias):
+            yield DjangoRepository(alias, lambda _: None, int)
+
+    small = settings(max_examples=12 * SIZE, stateful_step_count=15, suppress_health_check=list(HealthCheck))
+    machine = make(begin, PaymentTransaction._base_manager.using(alias).all().delete)  # noqa: SLF001 - documented
+    run_state_machine_as_test(machine, settings=small)
 
 
 # What one writes, the other reads
