@@ -23,16 +23,18 @@ from paytechuz_core.testing.till import Answer, Till
 if TYPE_CHECKING:
     from paytechuz_core.testing.laws import AsyncRepositoryLaws, Known, RepositoryLaws, Storage
     from paytechuz_core.testing.machines import click_machine, payme_machine
+    from paytechuz_core.testing.plugin import App
 
 __all__ = [
-    "BROKEN", "CLICK", "CLICK_EXTRA", "CLICK_TOP_UP", "ONE_TIME", "TOP_UP", "Answer", "AsyncRepositoryLaws", "Attempt",
-    "Bridge", "ClickAnswer", "ClickTill", "Known", "Order", "RepositoryLaws", "Scenario", "Send", "Shop", "Step",
-    "Storage", "Till", "click_machine", "over_http", "payme_machine", "play",
+    "BROKEN", "CLICK", "CLICK_EXTRA", "CLICK_TOP_UP", "ONE_TIME", "TOP_UP", "Answer", "App", "AsyncRepositoryLaws",
+    "Attempt", "Bridge", "ClickAnswer", "ClickTill", "Known", "Order", "RepositoryLaws", "Scenario", "Send", "Shop",
+    "Step", "Storage", "Till", "click_machine", "over_http", "payme_machine", "play",
 ]  # fmt: skip
 
 LAWS: Final = f"{__name__}.laws"
 LATE: Final = {
     **dict.fromkeys(("AsyncRepositoryLaws", "Known", "RepositoryLaws", "Storage"), LAWS),
+    "App": f"{__name__}.plugin",
     **dict.fromkeys(("click_machine", "payme_machine"), f"{__name__}.machines"),
 }
 """What needs pytest or Hypothesis is imported only where it is asked for: a command line plays scenarios without."""
