@@ -6,7 +6,9 @@ import tomllib
 from collections.abc import Awaitable, Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final, TypeAlias
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
@@ -366,6 +368,30 @@ def test_what_an_application_raises_is_http_500_with_words() -> None:
     for send in started(asgi):
         assert send(b"", {}) == (500, b"the application raised LookupError: http")
     assert over_wsgi(wsgi, "/webhook")(b"", {}) == (500, b"the application raised LookupError: /webhook")
+
+
+def test_an_application_that_runs_elsewhere_is_called_at_its_url() -> None:
+    def app(environ: Any, start_response: Callable[..., object]) -> list[bytes]:
+        start_response("200 OK", [])
+        return [environ["PATH_INFO"].encode(), environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))]
+
+    class Silent(WSGIRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            del format, args
+
+    with make_server("127.0.0.1", 0, app, handler_class=Silent) as server:
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        for send in started(f"http://127.0.0.1:{server.server_port}/"):
+            assert send(b"!", {}) == (200, b"/webhook!")
+        thread.join()
+
+
+def test_time_passes_by_waiting_only_where_the_application_runs_elsewhere() -> None:
+    plugin = import_module(PLUGIN)
+    clock = plugin.Clock()
+    assert plugin.clock_of(plugin.App("http://localhost"), clock) is not clock
+    assert plugin.clock_of(plugin.App(started), clock) is clock
 
 
 def test_a_wsgi_application_is_closed_after_each_answer() -> None:

@@ -44,7 +44,7 @@ class ShopClick(ShopHooks, ClickWebhookHandler):
 
 # An order is paid once, for its exact price, whichever provider takes the money.
 ACCOUNT = {"ACCOUNT_MODEL": Order, "ACCOUNT_FIELD": "id", "AMOUNT_FIELD": "amount", "ONE_TIME_PAYMENT": True}
-PAYTECHUZ = {
+PAYTECHUZ: dict[str, dict[str, Any]] = {
     "PAYME": {
         "PAYME_ID": os.environ.get("PAYME_ID", "your_payme_id"),
         "PAYME_KEY": os.environ.get("PAYME_KEY", "your_payme_key"),

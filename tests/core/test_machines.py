@@ -57,6 +57,7 @@ class Place:
         return self.memory.begin()
 
 
+@pytest.mark.sized
 @pytest.mark.parametrize("make", MACHINES)
 @pytest.mark.parametrize("kind", [Memory, Careless, LooksBeforeItLeaps])
 def test_a_storage_that_keeps_the_laws_call_by_call_agrees_with_the_model(make: Make, kind: type[Memory]) -> None:

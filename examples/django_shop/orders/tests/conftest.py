@@ -45,7 +45,8 @@ class Customers:
         return Order({"id": str(order.pk)}, amount_tiyin=500_000)
 
     def status(self, order: Order) -> str:
-        return models.Order.objects.get(pk=order.account["id"]).status
+        status: str = models.Order.objects.get(pk=order.account["id"]).status
+        return status
 
 
 @pytest.fixture
