@@ -21,6 +21,12 @@ TIMES: Final = {
 UNIQUE_KEYS: Final = (("gateway", "transaction_id"), ("hold",))
 """What makes one payment of many requests."""
 
+INDEXES: Final = (("gateway", "provider_time"), ("account_id",))
+"""What keeps a statement and an order's history fast with millions of rows."""
+
+TEXT_KEYS: Final = ("gateway", "transaction_id", "account_id", "hold")
+"""The texts that must compare byte for byte."""
+
 
 def misfit(
     table: str, columns: Iterable[str], there: Iterable[str], unique: Iterable[Iterable[str]], fix: str
