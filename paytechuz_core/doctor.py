@@ -8,8 +8,8 @@ No finding ever shows a key.
 import json
 import re
 from base64 import b64encode
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import median_low
 from textwrap import wrap
@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from paytechuz_core.outbound import Send
 from paytechuz_core.report import printable
-from paytechuz_core.rows import INDEXES, TEXT_KEYS, TIMES, misfit
+from paytechuz_core.rows import INDEXES, TEXT_KEYS, TIMES, Seen, misfit
 from paytechuz_core.transaction import Millis
 
 MINUTE: Final[Millis] = 60_000
@@ -65,9 +65,14 @@ def wrong(about: str, seen: str, fix: str) -> Finding:
 # The keys
 
 
-def look_at_keys(about: str, setting: str, keys: Iterable[Any]) -> Finding:
-    """Look at the keys that are valid now, as `setting` gives them."""
-    valid = [key for key in keys if key]
+def look_at_keys(about: str, setting: str, keys: Callable[[], Iterable[Any]]) -> Finding:
+    """Look at the keys that `setting` gives now."""
+    try:
+        valid = [key for key in keys() if key]
+    except Exception as error:  # noqa: BLE001 - the shop's own code, whose text could quote a key
+        return wrong(
+            about, f"{setting} raises {type(error).__name__}", "call it in a shell: it must always give the keys"
+        )
     if not all(isinstance(key, str) for key in valid):
         return wrong(about, f"{setting} gives what is no text", f"let {setting} give the key, or a list of keys")
     if not valid:
@@ -100,24 +105,8 @@ def is_placeholder(key: str) -> bool:
 # The table
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A table as its database describes it; without columns it is not there.
-
-    The rest only MariaDB and MySQL have: the collations of texts, the digits of a second in times, the storage engine.
-    """
-
-    name: str
-    columns: Collection[str]
-    unique: Sequence[Sequence[str]]
-    indexes: Sequence[Sequence[str]]
-    collations: Mapping[str, str] = field(default_factory=dict)
-    digits: Mapping[str, int] = field(default_factory=dict)
-    engine: str | None = None
-
-
 Query: TypeAlias = Callable[[str, tuple[str | None, str]], Sequence[Any]]
-"""Asks MariaDB or MySQL with a schema (None is the connection's own) and a table's name, and gives the rows."""
+"""Asks MariaDB or MySQL about a table, with its schema (None is the connection's own) and its name; gives the rows."""
 
 COLUMNS_OF: Final = (
     "SELECT column_name, collation_name, datetime_precision FROM information_schema.columns"
@@ -130,19 +119,18 @@ BYTEWISE: Final = re.compile(r"\w+_nopad_bin|utf8mb4_0900_bin|binary")
 WITHOUT_TRANSACTIONS: Final = frozenset({"ARCHIVE", "ARIA", "BLACKHOLE", "CSV", "MEMORY", "MRG_MYISAM", "MYISAM"})
 
 
-def with_mysqls_own(seen: Seen, query: Query, schema: str | None = None) -> Seen:
+def with_mysqls_own(seen: Seen, query: Query, table: str, schema: str | None = None) -> Seen:
     """Add what only MariaDB and MySQL have."""
-    rows = query(COLUMNS_OF, (schema, seen.name))
+    rows = query(COLUMNS_OF, (schema, table))
     return replace(
         seen,
         collations={name: collation for name, collation, _ in rows if collation is not None},
         digits={name: digits for name, _, digits in rows if digits is not None},
-        engine=engine_of(seen.name, query, schema),
     )
 
 
-def engine_of(table: str, query: Query, schema: str | None = None) -> str | None:
-    """Ask for the storage engine of a table; a view has none."""
+def engine_of(query: Query, table: str, schema: str | None = None) -> str | None:
+    """Ask MariaDB or MySQL for the storage engine of a table; a view has none."""
     rows = query(ENGINE_OF, (schema, table))
     return rows[0][0] if rows else None
 
@@ -150,7 +138,7 @@ def engine_of(table: str, query: Query, schema: str | None = None) -> str | None
 def look_at_table(seen: Seen, columns: Iterable[str], fix: str) -> Iterator[Finding]:
     """Look at the table of payments; `columns` must be there, `fix` is how the table is made: "run `migrate`"."""
     about = f"table {seen.name}"
-    if (error := misfit(seen.name, columns, seen.columns, seen.unique, fix)) is not None:
+    if (error := misfit(seen, columns, fix)) is not None:
         yield wrong(about, str(error), "")
         return
     yield ok(about, f"{len(seen.columns)} columns, and both unique keys")

@@ -232,4 +232,5 @@ def both(keys: Any, test_key: str | None) -> Any:
     if not test_key:
         return keys
     keys_of("payme_key", "the cash register's key from Payme's cabinet", keys)
+    keys_of("test_key", "the cash register's TEST_KEY from Payme's cabinet", several(test_key))
     return Both(keys, test_key)
