@@ -10,7 +10,7 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from pkgutil import resolve_name
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from paytechuz_core.accounts import Accounts
 from paytechuz_core.click import Click
@@ -21,6 +21,9 @@ from paytechuz_core.repository import ConfigurationError
 
 Keys: TypeAlias = str | Sequence[str] | Callable[[], str | Sequence[str]]
 Som: TypeAlias = Decimal | int | str
+
+PROVIDERS: Final = frozenset({"PAYME", "CLICK"})
+"""What a configuration calls them."""
 
 
 @lru_cache
@@ -158,6 +161,17 @@ def frozen(messages: Mapping[int, Mapping[str, str]]) -> tuple[tuple[int, tuple[
         message = "messages must be {code: {'ru': …, 'uz': …, 'en': …}}, with texts in it"
         raise ConfigurationError(message)
     return tuple((code, tuple(texts.items())) for code, texts in messages.items())
+
+
+def sections(where: str, config: Any) -> Mapping[str, Mapping[str, Any]]:
+    """Give each provider's settings of a configuration: `{"PAYME": {…}, "CLICK": {…}}`, or one of them."""
+    if not isinstance(config, Mapping) or not all(isinstance(each, Mapping) for each in config.values()):
+        message = f'{where} must be {{"PAYME": {{…}}, "CLICK": {{…}}}}, or one of them, not a {type(config).__name__}'
+        raise ConfigurationError(message)
+    if unknown := sorted(map(str, config.keys() - PROVIDERS)):
+        message = f"{where} has {unknown}, which no provider is called: there are {sorted(PROVIDERS)}"
+        raise ConfigurationError(message)
+    return config
 
 
 def keywords_of(handler: type[Any], given: Mapping[str, Any], where: str, also: tuple[str, ...] = ()) -> dict[str, Any]:

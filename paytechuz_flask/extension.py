@@ -20,9 +20,10 @@ from sqlalchemy.orm import Session, scoped_session
 
 from paytechuz_core.handler import OTHER_METHODS
 from paytechuz_core.repository import ConfigurationError
-from paytechuz_core.settings import keywords_of, named
+from paytechuz_core.settings import keywords_of, named, sections
 from paytechuz_flask.webhook import ClickWebhookHandler, PaymeWebhookHandler
 
+CONFIG: Final = 'app.config["PAYTECHUZ"]'
 PROVIDERS: Final[Mapping[str, type[Any]]] = {"PAYME": PaymeWebhookHandler, "CLICK": ClickWebhookHandler}
 
 
@@ -40,7 +41,7 @@ class PayTechUZ:
     def init_app(self, app: Flask) -> None:
         """Make the routes; `ConfigurationError` names a setting that cannot work, and its fix."""
         blueprint, routes = Blueprint("paytechuz", __name__), {}
-        for provider, given in sections(app.config.get("PAYTECHUZ")).items():
+        for provider, given in sections(CONFIG, app.config.get("PAYTECHUZ") or None).items():
             routes[provider] = route = route_of(app, provider, given)
             name, methods = provider.lower(), ["POST", *OTHER_METHODS]
             blueprint.add_url_rule(route.url, name, route.answer, methods=methods, provide_automatic_options=False)
@@ -73,17 +74,6 @@ def opened(session: Callable[[], Any]) -> Iterator[Any]:
     finally:
         if isinstance(db, Session):
             db.close()
-
-
-def sections(config: Any) -> Mapping[str, Mapping[str, Any]]:
-    """Give each provider's settings."""
-    if not isinstance(config, Mapping) or not config or not all(isinstance(each, Mapping) for each in config.values()):
-        message = 'app.config["PAYTECHUZ"] must be {"PAYME": {…}, "CLICK": {…}}, or one of them, before PayTechUZ(app)'
-        raise ConfigurationError(message)
-    if unknown := sorted(map(str, config.keys() - PROVIDERS.keys())):
-        message = f"PAYTECHUZ has {unknown}, which no provider is called: there are {sorted(PROVIDERS)}"
-        raise ConfigurationError(message)
-    return config
 
 
 def route_of(app: Flask, provider: str, given: Mapping[str, Any]) -> Route:

@@ -411,7 +411,7 @@ WRONG: list[tuple[Any, str]] = [
     ({}, "must be"),
     ([], "must be"),
     ({"PAYME": None}, "must be"),
-    ({"payme": payme()}, r"PAYTECHUZ has \['payme'\], which no provider is called"),
+    ({"payme": payme()}, r"PAYTECHUZ\"\] has \['payme'\], which no provider is called"),
     ({"PAYME": payme(), 5: {}}, "no provider is called"),
     ({"PAYME": payme(payme_key=KEY)}, r"PAYTECHUZ\['PAYME'\] has \['payme_key'\], which is no setting: .*PAYME_KEY"),
     ({"PAYME": payme(DB=None)}, "DB.* no setting"),

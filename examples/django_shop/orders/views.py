@@ -12,9 +12,9 @@ from django.http import HttpRequest, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
-from paytechuz.integrations.django import ClickWebhookView, PaymeWebhookView, Transaction
 
 from orders.models import Order
+from paytechuz.integrations.django import ClickWebhookView, PaymeWebhookView, Transaction
 
 
 class ShopHooks:

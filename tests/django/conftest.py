@@ -1,0 +1,54 @@
+"""A migrated database for each test, empty: SQLite, or every database where the mark `every_database` says so."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
+
+import pytest
+
+from tests.databases import REQUIRED, SYNC, Unavailable, sqlite, throw_away
+from tests.django.project import add_database, migrate, on
+
+from django.apps import apps  # isort: skip - the project configures Django
+from django.contrib.auth.models import Permission  # isort: skip
+from django.contrib.contenttypes.models import ContentType  # isort: skip
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Choose the databases."""
+    if "alias" in metafunc.fixturenames:
+        everywhere = metafunc.definition.get_closest_marker("every_database")
+        metafunc.parametrize("alias", list(SYNC) if everywhere else ["sqlite"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """Gives Django's alias of a database, which is made and migrated once."""
+    with ExitStack() as stack:
+
+        @cache
+        def migrated(name: str) -> str:
+            # Not the bare name: tests/http has databases of its own under that.
+            alias = f"django_{name}"
+            folder = tmp_path_factory.mktemp(alias)
+            add_database(alias, sqlite(folder) if name == "sqlite" else stack.enter_context(throw_away(name))[0])
+            migrate(alias)
+            return alias
+
+        yield migrated
+
+
+@pytest.fixture
+def alias(request: pytest.FixtureRequest, migrated: Callable[[str], str]) -> Iterator[str]:
+    """Django's alias of an empty database that every query goes to."""
+    try:
+        alias = migrated(request.param)
+    except Unavailable as reason:
+        if REQUIRED:
+            pytest.fail(str(reason), pytrace=False)
+        pytest.skip(str(reason))
+    with on(alias):
+        for model in apps.get_models():
+            if model not in (ContentType, Permission):  # they are made by migrating
+                model._base_manager.all().delete()  # noqa: SLF001 - documented under this name
+        yield alias
