@@ -42,7 +42,8 @@ LISTENS: Final = re.compile(r"(?:Uvicorn running on|Listening at:) (http://[\w.:
 UVICORN: Final = ("uvicorn", "--port={port}", "--no-access-log", "--no-use-colors")
 # Preloaded, so that a shop that cannot start says so before it listens.
 GUNICORN: Final = (
-    "gunicorn", "--bind=127.0.0.1:{port}", "--workers=2", "--threads=4", "--preload", "--no-control-socket",
+    "gunicorn", "--bind=127.0.0.1:{port}", "--workers=2", "--threads=4", "--preload", "--graceful-timeout=2",
+    "--no-control-socket",
 )  # fmt: skip
 
 
@@ -169,7 +170,12 @@ def shop(name: str, folder: Path, port: int = 0, *, visitors: bool = False) -> I
 
         def start(*command: str) -> "subprocess.Popen[bytes]":
             return subprocess.Popen(
-                [sys.executable, *command], cwd=served.folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+                [sys.executable, *command],
+                cwd=served.folder,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for us; the server is told below
             )
 
         for command in (*served.first, *(served.for_visitors if visitors else ())):

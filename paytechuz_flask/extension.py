@@ -44,21 +44,21 @@ class PayTechUZ:
         for provider, given in sections(CONFIG, app.config.get("PAYTECHUZ") or None).items():
             routes[provider] = route = route_of(app, provider, given)
             name, methods = provider.lower(), ["POST", *OTHER_METHODS]
-            blueprint.add_url_rule(route.url, name, route, methods=methods, provide_automatic_options=False)
+            blueprint.add_url_rule(route.url, name, route.answer, methods=methods, provide_automatic_options=False)
         app.register_blueprint(blueprint)
         app.extensions["paytechuz"] = routes
 
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """One provider's view."""
+    """One provider's route; `answer` is its view."""
 
     url: str
     handler: type[Any]
     session: Callable[[], Any]
     settings: Mapping[str, Any] = field(repr=False)
 
-    def __call__(self) -> Response:
+    def answer(self) -> Response:
         """Answer the request with a handler and a session of its own."""
         with opened(self.session) as db:
             response: Response = self.handler(db, **self.settings).handle_webhook(request)
