@@ -346,6 +346,10 @@ def lines(findings: Iterable[Finding], width: int = 110) -> Iterator[str]:
     yield f"{bad[0]} wrong, {bad[1]} to mind." if any(bad) else "All is well."
 
 
+MEND: Final = "mend what is WRONG above"
+"""What a command says that ends with a failure."""
+
+
 def is_sick(findings: Iterable[Finding]) -> bool:
     """Tell whether anything is wrong; a warning is not."""
     return any(each.health is Health.WRONG for each in findings)

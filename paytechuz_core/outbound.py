@@ -1,6 +1,6 @@
 """A call to a webhook, as a provider makes it: bytes out, HTTP status and bytes back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -38,3 +38,9 @@ def over_http(url: str, timeout: float = 20) -> Send:
             connection.close()
 
     return send
+
+
+def over_http_at(site: str) -> Callable[[str], Send]:
+    """Call the paths of a site (https://shop.example) over HTTP; raises ValueError where that is no address."""
+    over_http(site)
+    return lambda path: over_http(site.rstrip("/") + path)

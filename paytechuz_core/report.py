@@ -80,7 +80,7 @@ def timed_by(gateway: str) -> str:
     return "provider_time" if gateway == "payme" else "created_at"
 
 
-def csv_lines(transactions: Iterable[Transaction], zone: tzinfo = UTC) -> Iterator[str]:
+def csv_lines(transactions: Iterable[Transaction], zone: tzinfo | None = UTC) -> Iterator[str]:
     r"""Give the lines of a CSV (RFC 4180), each with its line end; the first has the names of the columns.
 
     Amounts are exact som (`5000.00`), times ISO 8601 with their offset (`2026-01-02T08:04:05.678+05:00` for `zone`
@@ -111,12 +111,12 @@ def harmless(text: str) -> str:
     return FORMULA.sub(r"\1'", text)
 
 
-def iso(moment: Millis | None, zone: tzinfo) -> str:
+def iso(moment: Millis | None, zone: tzinfo | None) -> str:
     """Write a time exactly, or nothing where there is none."""
     return "" if moment is None else local(moment, zone).isoformat(timespec="milliseconds")
 
 
-def table_lines(transactions: Iterable[Transaction], zone: tzinfo = UTC) -> Iterator[str]:
+def table_lines(transactions: Iterable[Transaction], zone: tzinfo | None = UTC) -> Iterator[str]:
     """Give the lines of a table, without line ends: a head, the transactions, and how many of them are paid how much.
 
     Columns have fixed widths, because what comes is not known before it is written; a longer text moves its line's rest
@@ -151,6 +151,6 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
-def local(moment: Millis, zone: tzinfo) -> datetime:
-    """Give a time in a zone."""
+def local(moment: Millis, zone: tzinfo | None) -> datetime:
+    """Give a time in a zone; None is the server's own."""
     return millis_to_datetime(moment).astimezone(zone)

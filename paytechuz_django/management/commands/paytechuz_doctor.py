@@ -9,6 +9,7 @@ from django.db import Error, connections, router
 from django.test import Client
 
 from paytechuz_core.doctor import (
+    MEND,
     RECENT,
     Finding,
     engine_of,
@@ -24,7 +25,7 @@ from paytechuz_core.doctor import (
     with_mysqls_own,
     wrong,
 )
-from paytechuz_core.outbound import Send, over_http
+from paytechuz_core.outbound import Send, over_http_at
 from paytechuz_core.transaction import datetime_to_millis
 from paytechuz_django.checks import KEYS, check_database, check_webhooks
 from paytechuz_django.models import PaymentTransaction
@@ -55,8 +56,7 @@ class Command(BaseCommand):
         for line in lines(found):
             self.stdout.write(line)
         if is_sick(found):
-            message = "mend what is WRONG above"
-            raise CommandError(message)
+            raise CommandError(MEND)
 
 
 def findings(send_to: Callable[[str], Send]) -> Iterator[Finding]:
@@ -134,13 +134,10 @@ def made(webhook: Webhook) -> Any:
 
 def sender(url: str | None) -> Callable[[str], Send]:
     """Say how a path is called: in this process, through all middleware, or at `url`, as the providers call it."""
-    if url is None:
-        return in_process
     try:
-        over_http(url)
+        return in_process if url is None else over_http_at(url)
     except ValueError as error:
         raise CommandError(str(error)) from error
-    return lambda path: over_http(url.rstrip("/") + path)
 
 
 def in_process(path: str) -> Send:

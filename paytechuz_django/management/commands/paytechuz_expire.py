@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
+from paytechuz_core.handler import AGAIN
 from paytechuz_core.repository import ConfigurationError
 from paytechuz_django.routes import handler_of
 
@@ -31,7 +32,6 @@ class Command(BaseCommand):
             done = handler().expire()
         except ConfigurationError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"{done.expired} expired, {done.failed} failed")
+        self.stdout.write(str(done))
         if done.failed:
-            message = "what failed is as it was, and the next run tries it again; the log `paytechuz` says why"
-            raise CommandError(message)
+            raise CommandError(AGAIN)
