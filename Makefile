@@ -10,9 +10,12 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 SEED := ../shared/seed/run_seed.py
 
+DEMOS := demo-fastapi demo-django demo-django-asgi demo-flask
+SERVES := serve-fastapi serve-django serve-django-asgi serve-flask
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo serve test check coverage seed benchmark docs clean
+.PHONY: help install demo serve $(DEMOS) $(SERVES) test check coverage seed benchmark docs clean
 
 help:  ## list what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -31,11 +34,15 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 
 install: $(READY)  ## set up the virtual environment; every target below does so by itself
 
-demo: $(READY)  ## a shop on loopback, and Payme played against it over HTTP
-	@$(RUN) -m examples.fastapi_shop.demo
+demo: demo-fastapi  ## a shop on loopback, and Payme and Click played against it over HTTP (or demo-django, demo-flask)
 
-serve: $(READY)  ## leave that shop running, with curl lines to try
-	@$(RUN) -m examples.fastapi_shop.serve
+serve: serve-fastapi  ## leave that shop running, with curl lines to try (or serve-django, serve-flask)
+
+$(DEMOS): demo-%: $(READY)
+	@$(RUN) -m examples.demo $*
+
+$(SERVES): serve-%: $(READY)
+	@$(RUN) -m examples.serve $*
 
 test: check coverage seed  ## checks, tests, coverage of the pure core, the seed document
 	@echo "All passed."

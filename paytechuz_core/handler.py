@@ -7,7 +7,7 @@ which opens one database transaction, and `_find`, which looks an account up; an
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from paytechuz_core.decision import Event, Gateway
 from paytechuz_core.engine import Clock, ahandle, arespond, complain, epoch_millis, handle, respond
@@ -15,6 +15,15 @@ from paytechuz_core.hooks import Drafts, Hooks, call_hook, overrides, plain
 from paytechuz_core.inbound import Inbound
 from paytechuz_core.repository import AsyncRepository, Repository
 from paytechuz_core.transaction import Account, Change, Fields, Millis, Transaction
+
+JSON: Final = "application/json; charset=UTF-8"
+"""The content type of every answer."""
+
+OTHER_METHODS: Final = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""What a route answers besides POST, because the providers want an error of theirs with HTTP 200."""
+
+CONSUMED: Final = "the request's body was read before the webhook handler: let nothing that runs before it read it"
+"""What is logged where a dependency, a middleware or another of the merchant's functions left no body to read."""
 
 PAGE = 500
 """How many transactions are looked through at a time where there may be any number."""

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any, TypeAlias
+from pkgutil import resolve_name
+from typing import Any, Final, TypeAlias
 
 from paytechuz_core.accounts import Accounts
 from paytechuz_core.click import Click
@@ -20,6 +21,9 @@ from paytechuz_core.repository import ConfigurationError
 
 Keys: TypeAlias = str | Sequence[str] | Callable[[], str | Sequence[str]]
 Som: TypeAlias = Decimal | int | str
+
+PROVIDERS: Final = frozenset({"PAYME", "CLICK"})
+"""What a configuration calls them."""
 
 
 @lru_cache
@@ -157,3 +161,42 @@ def frozen(messages: Mapping[int, Mapping[str, str]]) -> tuple[tuple[int, tuple[
         message = "messages must be {code: {'ru': …, 'uz': …, 'en': …}}, with texts in it"
         raise ConfigurationError(message)
     return tuple((code, tuple(texts.items())) for code, texts in messages.items())
+
+
+def sections(where: str, config: Any) -> Mapping[str, Mapping[str, Any]]:
+    """Give each provider's settings of a configuration: `{"PAYME": {…}, "CLICK": {…}}`, or one of them."""
+    if not isinstance(config, Mapping) or not all(isinstance(each, Mapping) for each in config.values()):
+        message = f'{where} must be {{"PAYME": {{…}}, "CLICK": {{…}}}}, or one of them, not a {type(config).__name__}'
+        raise ConfigurationError(message)
+    if unknown := sorted(map(str, config.keys() - PROVIDERS)):
+        message = f"{where} has {unknown}, which no provider is called: there are {sorted(PROVIDERS)}"
+        raise ConfigurationError(message)
+    return config
+
+
+def keywords_of(handler: type[Any], given: Mapping[str, Any], where: str, also: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Turn settings in capitals, as configurations have them, into the keywords of a handler's constructor.
+
+    `also` are names that the adapter takes besides; all of them must be there. `where` is the configuration's name.
+    """
+    parameters = [each for name, each in inspect.signature(handler).parameters.items() if name != "db"]
+    known = {name.upper(): name for name in (*(each.name for each in parameters), *also)}
+    if unknown := sorted(map(str, given.keys() - known.keys())):
+        message = f"{where} has {unknown}, which is no setting: there are {sorted(known)}"
+        raise ConfigurationError(message)
+    wanted = {*(each.name for each in parameters if each.default is each.empty), *also}
+    if missing := sorted(name.upper() for name in wanted if name.upper() not in given):
+        message = f"{where} must have {' and '.join(missing)}"
+        raise ConfigurationError(message)
+    return {known[name]: value for name, value in given.items()}
+
+
+def named(setting: str, value: Any) -> Any:
+    """Give the class that a setting is, or that its path names: `shop.models:Order` or `shop.models.Order`."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return resolve_name(value)
+    except (ValueError, ImportError, AttributeError) as error:
+        message = f"{setting} must be a class or the path of one, such as 'shop.models:Order', not {value!r}: {error}"
+        raise ConfigurationError(message) from error

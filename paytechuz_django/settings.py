@@ -16,6 +16,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from paytechuz_core.repository import ConfigurationError
+from paytechuz_core.settings import sections
 
 COMMON: Final = (
     "account_model",
@@ -52,14 +53,7 @@ def told(provider: str, name: str) -> Any:
 
 def section(provider: str) -> Mapping[str, Any]:
     """Give `PAYTECHUZ[provider]`; a name that nobody knows is a mistake, and told at once."""
-    whole = getattr(settings, "PAYTECHUZ", {})
-    if not isinstance(whole, Mapping) or not all(isinstance(each, Mapping) for each in whole.values()):
-        message = 'PAYTECHUZ must be {"PAYME": {…}, "CLICK": {…}}'
-        raise ConfigurationError(message)
-    if unknown := sorted(whole.keys() - KNOWN.keys()):
-        message = f"PAYTECHUZ has {unknown}, which no provider is called: there are {sorted(KNOWN)}"
-        raise ConfigurationError(message)
-    given: Mapping[str, Any] = whole.get(provider, {})
+    given = sections("PAYTECHUZ", getattr(settings, "PAYTECHUZ", {})).get(provider, {})
     known = {name.upper() for name in KNOWN[provider]}
     if unknown := sorted(given.keys() - known):
         message = f"PAYTECHUZ[{provider!r}] has {unknown}, which is no setting: there are {sorted(known)}"

@@ -45,6 +45,7 @@ class Unit:
     def __init__(self, using: str) -> None:
         self.using = using
         self.connection: BaseDatabaseWrapper = connections[using]
+        self.begun = False
         self.conflicted = False
         self.committed = False
 
@@ -60,10 +61,10 @@ class Unit:
         if self.conflicted:  # swallowed by the hook, but the database has undone its work, and ours
             message = "a conflict inside a hook"
             raise Conflict(message)
-        if self.connection.needs_rollback:
+        if transaction.get_rollback(using=self.using):
             message = (
-                "a hook has undone the library's database transaction: let it raise instead of set_rollback(True), and "
-                "never close the connection"
+                "a hook has undone the library's database transaction: by an error that it caught (put an atomic() of "
+                "its own around what may fail), by set_rollback(True) (let it raise) or by closing the connection"
             )
             raise RuntimeError(message)
 
@@ -84,13 +85,10 @@ class Unit:
 def unit_of_work(using: str) -> Iterator[Unit]:
     """Open one unit: commit on exit, roll back on error, name a conflict `Conflict`."""
     unit = Unit(using)
-    connection = unit.connection
     try:
         with ExitStack() as stack:
-            if not connection.in_atomic_block:
-                connection.close_if_unusable_or_obsolete()  # an attempt before this one may have lost it
             begin(unit, stack)
-            stack.enter_context(connection.execute_wrapper(unit.watch))
+            stack.enter_context(unit.connection.execute_wrapper(unit.watch))
             yield unit
             unit.settle()
     except Exception as error:
@@ -104,35 +102,41 @@ def unit_of_work(using: str) -> Iterator[Unit]:
 
 def begin(unit: Unit, stack: ExitStack) -> None:
     """Begin the database transaction, which nobody else may be in."""
-    if not unit.connection.settings_dict.get("AUTOCOMMIT", True):
+    connection = unit.connection
+    if not connection.settings_dict.get("AUTOCOMMIT", True):
         message = f"DATABASES[{unit.using!r}]['AUTOCOMMIT'] is False, so nothing would ever be committed: remove it"
         raise ConfigurationError(message)
+    outermost = not connection.in_atomic_block
+    connection.close_if_unusable_or_obsolete()  # an attempt before this one may have lost it
     try:
-        # Durable: the outermost, but for the one that a TestCase keeps around each test.
+        # Durable: none is around it, but for the one that a TestCase keeps around each test.
         stack.enter_context(transaction.atomic(using=unit.using, durable=True))
     except RuntimeError as nested:
         raise ConfigurationError(NESTED) from nested
-    transaction.on_commit(unit.note_commit, using=unit.using)
-    if unit.connection.vendor == "sqlite":
+    unit.begun = True
+    if outermost:
+        transaction.on_commit(unit.note_commit, using=unit.using)
+    if connection.vendor == "sqlite":
         # Take the write lock at once: a database transaction that read first cannot take it later (BUSY_SNAPSHOT).
-        with unit.connection.cursor() as cursor:
+        with connection.cursor() as cursor:
             cursor.execute(LOCK_SQLITE)
 
 
 def translate(unit: Unit, error: Exception) -> Exception:
     """Give what the engine should see instead of `error`: start over, a fix for the merchant, or the error itself."""
-    if unit.conflicted or is_lost(unit.connection, error):
+    if unit.conflicted or is_conflict(error.__cause__) or is_lost(unit, error):
         return Conflict(str(error))
     if isinstance(error, (OperationalError, ProgrammingError)):
         return misfit_of(unit.connection) or error
     return error
 
 
-def is_lost(connection: BaseDatabaseWrapper, error: Exception) -> bool:
-    """Tell whether an error means that another request won, or that the connection is gone."""
+def is_lost(unit: Unit, error: Exception) -> bool:
+    """Tell whether an error means that the connection is gone; one that could not be made was never there to lose."""
     if not isinstance(error, (OperationalError, InterfaceError)):
         return False
-    return is_conflict(error.__cause__) or connection.connection is None or not connection.is_usable()
+    connection = unit.connection
+    return unit.begun if connection.connection is None else not connection.is_usable()
 
 
 def misfit_of(connection: BaseDatabaseWrapper) -> ConfigurationError | None:

@@ -19,15 +19,15 @@ from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from django.db import connections, router, transaction
-from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponse
 from django.views import View
 
 from paytechuz_core.decision import Event
 from paytechuz_core.engine import Clock
-from paytechuz_core.handler import SyncHandler
+from paytechuz_core.handler import CONSUMED, JSON, SyncHandler
 from paytechuz_core.hooks import Drafts, Hooks
 from paytechuz_core.inbound import BODY_LIMIT, Inbound
 from paytechuz_core.repository import ConfigurationError
@@ -39,8 +39,6 @@ from paytechuz_django.settings import told
 from paytechuz_django.signals import BY_MOVE
 from paytechuz_django.store import DjangoRepository, unit_of_work
 
-JSON: Final = "application/json; charset=UTF-8"
-CONSUMED: Final = "the request's body was read before the webhook: let no middleware stream it"
 log = logging.getLogger("paytechuz")
 
 
@@ -193,8 +191,8 @@ def read(request: HttpRequest) -> Inbound:
     chunked = length == "0" and request.META.get("wsgi.input_terminated")
     try:
         body = (request.META["wsgi.input"] if chunked else request).read(BODY_LIMIT + 1)
-    except UnreadablePostError:
-        body = b""  # nobody is left to read the answer, which an unfinished body gets all the same
+    except Exception:  # noqa: BLE001 - each server has its own for a client that goes away, or sends no proper chunks
+        return Inbound(request.method or "", request.headers, None)
     if not body and length != "0":
         log.error(CONSUMED)
     return Inbound(request.method or "", request.headers, body if len(body) <= BODY_LIMIT else None)

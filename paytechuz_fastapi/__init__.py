@@ -17,7 +17,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from math import inf
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from anyio import CancelScope, CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
@@ -36,6 +36,7 @@ from paytechuz_core import (
     checkout_link,
     payment_link,
 )
+from paytechuz_core.handler import CONSUMED, JSON, OTHER_METHODS
 from paytechuz_core.inbound import BODY_LIMIT
 from paytechuz_core.sql import (
     AsyncSqlHandler,
@@ -69,9 +70,6 @@ __all__ = [
     "run_migrations",
 ]
 
-JSON: Final = "application/json; charset=UTF-8"
-OTHER_METHODS: Final = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
-CONSUMED: Final = "the request's body was read before the webhook handler: let no dependency or middleware stream it"
 T = TypeVar("T")
 log = logging.getLogger("paytechuz")
 
@@ -157,7 +155,7 @@ def router_of(
         return response
 
     router.add_api_route(path, webhook, methods=["POST"], **route)
-    router.add_api_route(path, webhook, methods=OTHER_METHODS, include_in_schema=False)
+    router.add_api_route(path, webhook, methods=list(OTHER_METHODS), include_in_schema=False)
     return router
 
 

@@ -1,8 +1,6 @@
-"""A small shop that takes payments with Payme and Click: the example of the README, the demo and the tests.
+"""A small shop on FastAPI that takes payments with Payme and Click: the example of the README, the demo and the tests.
 
-`database` and `models` are any shop's, `webhook` is where paytechuz comes in, `main` is the application. `demo` plays
-both providers against it over HTTP; `serve` leaves it running for you to try. From the repository's root:
-
-    python -m examples.fastapi_shop.demo
-    python -m examples.fastapi_shop.serve
+`database` and `models` are any shop's, `webhook` is where paytechuz comes in, `main` is the application. From the
+repository's root, `make demo` plays both providers against it over HTTP, and `make serve` leaves it running for you to
+try.
 """

@@ -1,15 +1,17 @@
 """Handlers with a SQLAlchemy session, whatever their framework.
 
 `SqlHandler` serves a `Session`, `AsyncSqlHandler` an `AsyncSession`; they stand side by side and differ by what is
-awaited. Which provider they serve is their gateway's affair; the constructors are in `settings`.
+awaited. Which provider they serve is their gateway's affair; the constructors are in `settings`. No module of this room
+imports `sqlalchemy.ext.asyncio`, but for a type checker: that fails without greenlet, which only `AsyncSession` needs.
 """
+
+from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Table
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from paytechuz_core.handler import AsyncHandler, SyncHandler
@@ -18,6 +20,9 @@ from paytechuz_core.sql.repository import AsyncSqlRepository, SqlRepository
 from paytechuz_core.sql.statements import statements_for
 from paytechuz_core.sql.unit import AsyncUnit, async_unit_of_work, give_back, in_greenlet, unit_of_work
 from paytechuz_core.transaction import Fields
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
 
 T = TypeVar("T")
 

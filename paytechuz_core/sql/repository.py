@@ -1,12 +1,13 @@
 """The SQL repository: the laws of `paytechuz_core.repository`, kept by two unique keys and compare-and-swap."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from paytechuz_core.drivers import is_duplicate
 from paytechuz_core.repository import Conflict
@@ -14,6 +15,9 @@ from paytechuz_core.rows import transaction_of, values_of
 from paytechuz_core.sql.statements import Statements, update_of
 from paytechuz_core.sql.unit import in_greenlet
 from paytechuz_core.transaction import Account, Change, Fields, Key, Millis, Transaction
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
 
 from paytechuz_core.decision import Gateway
@@ -151,8 +150,15 @@ class ClickSettings(Settings):
 
 def own_session(db: Any, handler: type[Any]) -> Any:
     """Give the session itself: a scoped session is another one in another thread."""
-    session = db() if isinstance(db, (scoped_session, async_scoped_session)) else db
-    wanted, other = (AsyncSession, "plain") if issubclass(handler, AsyncSqlHandler) else (Session, "Async…")
+    wanted: type
+    scoped: type
+    if issubclass(handler, AsyncSqlHandler):
+        from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session  # noqa: PLC0415 - fails without greenlet
+
+        wanted, scoped, other = AsyncSession, async_scoped_session, "plain"
+    else:
+        wanted, scoped, other = Session, scoped_session, "Async…"
+    session = db() if isinstance(db, scoped) else db
     if not isinstance(session, wanted):
         got = type(session).__name__
         message = (

@@ -9,17 +9,18 @@ What another request won is a `Conflict` (start over); `paytechuz_core.drivers` 
 connection is one too, even while committing: starting over reads what was really stored.
 """
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from threading import Lock
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Connection, Dialect, Engine, Table, Transaction, event, inspect, update
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, StatementError, UnboundExecutionError
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction, SessionTransactionOrigin, UOWTransaction
 from sqlalchemy.pool import StaticPool
 
@@ -27,14 +28,18 @@ from paytechuz_core.drivers import is_conflict
 from paytechuz_core.repository import ConfigurationError, Conflict
 from paytechuz_core.rows import misfit
 
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+OWN_SESSION = "(FastAPI: `db: Session = Depends(get_db)`; Flask: `with SessionLocal() as db`)"
 T = TypeVar("T")
 _claiming = Lock()
-_joined: "WeakKeyDictionary[Session, Unit | None]" = WeakKeyDictionary()
-_flushed: "WeakSet[Session]" = WeakSet()
-_units: "WeakKeyDictionary[Connection, Unit]" = WeakKeyDictionary()
-_watched: "WeakSet[Dialect]" = WeakSet()
-_transactional: "WeakSet[Engine]" = WeakSet()
-_shared: "WeakKeyDictionary[Engine, Unit]" = WeakKeyDictionary()
+_joined: WeakKeyDictionary[Session, Unit | None] = WeakKeyDictionary()
+_flushed: WeakSet[Session] = WeakSet()
+_units: WeakKeyDictionary[Connection, Unit] = WeakKeyDictionary()
+_watched: WeakSet[Dialect] = WeakSet()
+_transactional: WeakSet[Engine] = WeakSet()
+_shared: WeakKeyDictionary[Engine, Unit] = WeakKeyDictionary()
 
 
 class Unit:
@@ -315,8 +320,8 @@ def claim(session: Session, unit: Unit | None) -> None:
     with _claiming:
         if session in _joined:
             message = (
-                "another call is using this session: give each request one of its own "
-                "(`db: Session = Depends(get_db)`), not a global or a thread's"
+                f"another call is using this session: give each request one of its own {OWN_SESSION}, "
+                "not a global or a thread's"
             )
             raise ConfigurationError(message)
         _joined[session] = unit
@@ -331,7 +336,7 @@ def let_go(session: Session) -> None:
         message = (
             "the session given to the webhook handler has "
             + ("a database transaction begun by `with db.begin()`" if begun else "pending changes")
-            + ": commit before the handler, or give it a session of its own (`db: Session = Depends(get_db)`)"
+            + f": commit before the handler, or give it a session of its own {OWN_SESSION}"
         )
         raise ConfigurationError(message)
     session.rollback()

@@ -29,11 +29,14 @@ import httpx
 from anyio import to_thread
 from anyio.from_thread import BlockingPortal
 from fastapi import Depends, FastAPI, Request, Response
+from flask import Flask
+from flask import Response as FlaskResponse
+from flask import request as flask_request
 from sqlalchemy import Engine, Numeric, String, Uuid, delete, event, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from paytechuz.integrations import fastapi
+from paytechuz.integrations import fastapi, flask
 from paytechuz_core.sql import PaymentTransaction
 
 KEY: Final = "canary#Key:with?colon=and&percent%41"
@@ -358,6 +361,10 @@ class Client(ABC):
     is_async: ClassVar[bool] = False
     has_session: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        """Notice a mark that decorates its only client, instead of the test, which then would never run."""
+        assert isinstance(self.database, Database), "of one client the mark is written clients.with_args(...)"
+
     @cached_property
     @abstractmethod
     def app(self) -> Any:
@@ -631,6 +638,32 @@ class FastApiAsync(AsgiClient):
         return type("ShopHandler", (base,), {"wait": staticmethod(wait), **self.members(hook)})
 
 
+class FlaskSync(WsgiClient):
+    """Flask with a `Session` of the request's own."""
+
+    name = "flask"
+    payme = flask.PaymeWebhookHandler
+    click = flask.ClickWebhookHandler
+
+    @cached_property
+    def app(self) -> Flask:
+        """One route over the documented handler."""
+        app = Flask("shop")
+
+        def serve(path: str, handler: Callable[[Any], Any]) -> None:
+            @app.route(path, endpoint=path.strip("/"), methods=METHODS)
+            def webhook() -> FlaskResponse:
+                with Session(self.database.engine) as db:
+                    play(self.prepare(db))
+                    response: FlaskResponse = handler(db).handle_webhook(flask_request)
+                    play(self.finish(db))
+                    return response
+
+        for path, handler in self.routes.items():
+            serve(path, handler)
+        return app
+
+
 def as_bytes(headers: Mapping[str, str | bytes]) -> list[tuple[bytes, bytes]]:
     """Write headers as they go out: some tests send what no text is."""
     return [(name.encode(), each if isinstance(each, bytes) else each.encode()) for name, each in headers.items()]
@@ -710,4 +743,4 @@ class Pieces(io.RawIOBase):
 
 
 FASTAPI: Final = (FastApiSync, FastApiAsync)
-CLIENTS: Final[tuple[type[Client], ...]] = FASTAPI
+CLIENTS: Final[tuple[type[Client], ...]] = (*FASTAPI, FlaskSync)

@@ -436,7 +436,7 @@ def test_keys_rotate_while_calls_come(open_shop: Open) -> None:
     assert click.complete(1, order).error == -1
 
 
-@pytest.mark.clients(FastApiSync)  # settings are read before there is a request
+@pytest.mark.clients.with_args(FastApiSync)  # settings are read before there is a request
 @pytest.mark.parametrize(
     ("setting", "value", "says"),
     [

@@ -5,20 +5,25 @@ your own instead, add this folder to Alembic's `version_locations`: `paytechuz_c
 `paytechuz`).
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, inspect, text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.sql.model import PaymentTransaction, table_of
 from paytechuz_core.sql.unit import check_engine, missing_table
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 VERSION_TABLE = "paytechuz_version"
 alone = Lock()
@@ -34,7 +39,7 @@ def run_migrations(engine: Engine) -> None:
     Safe to call from several processes at once, at every start. Raises ConfigurationError, and leaves it untouched,
     where a table `payments` of another shape is already there.
     """
-    if isinstance(engine, AsyncEngine):
+    if not isinstance(engine, Engine):
         message = "run_migrations takes an Engine; for an AsyncEngine use `await arun_migrations(engine)`"
         raise ConfigurationError(message)
     with alone, engine.connect() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from uuid import UUID, uuid4
 
 from django.db import models
@@ -10,7 +11,7 @@ from django.db import models
 class Ordered(models.Model):
     """What the shop's orders have in common, whatever their key."""
 
-    amount = models.DecimalField(max_digits=18, decimal_places=2)
+    amount: models.DecimalField[Decimal, Decimal] = models.DecimalField(max_digits=18, decimal_places=2)
     status: models.CharField[str, str] = models.CharField(max_length=20, default="pending")
     paid: models.IntegerField[int, int] = models.IntegerField(default=0)
     returned: models.IntegerField[int, int] = models.IntegerField(default=0)

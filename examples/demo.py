@@ -1,14 +1,15 @@
-"""Payme and Click, played against the shop over HTTP: `make demo`.
+"""Payme and Click, played against an example shop over HTTP: `make demo`.
 
-    python -m examples.fastapi_shop.demo
+    python -m examples.demo [fastapi] [--record FILE]
 
-Starts the shop under uvicorn on loopback, with an SQLite file in a temporary folder, and plays the providers'
+Starts the shop under a real server on loopback, with an SQLite file in a temporary folder, and plays the providers'
 acceptance suites and more against it: Payme's with each write sent twice, as its sandbox does, then the 15 scenarios of
 Click's tool. Then it shows every call, what was expected and what came back, what became of the orders, and the
-transactions stored. Exit status 0 only if every answer
+transactions stored. `--record` keeps all that was said besides, one exchange a line. Exit status 0 only if every answer
 was right.
 """
 
+import argparse
 import sys
 import tempfile
 import time
@@ -22,15 +23,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from sqlalchemy import create_engine, select
+from sqlalchemy import Numeric, column, create_engine, select, table
 from sqlalchemy.orm import Session
 
-from examples.fastapi_shop.models import Order as StoredOrder
-from examples.fastapi_shop.serve import CLICK_WEBHOOK, KEY, SECRET, SERVICE, WEBHOOK, Running, database, shop
-from paytechuz.integrations.fastapi import PaymentTransaction, State
-from paytechuz_core.testing import CLICK, ONE_TIME, ClickTill, Order, Scenario, Step, Till, over_http
+from examples.serve import CLICK_WEBHOOK, KEY, SECRET, SERVICE, SHOPS, WEBHOOK, Running, database, shop
+from paytechuz_core import State
+from paytechuz_core.sql import PaymentTransaction
+from paytechuz_core.testing import CLICK, ONE_TIME, ClickTill, Order, Scenario, Step, Till
 
 WIDTH_WITHOUT_A_TERMINAL: Final = 160
+
+# Whatever a shop is written with, it has this table, and the table of payments.
+ORDERS: Final = table("orders", column("id"), column("amount", Numeric(12, 2)), column("status"))
 
 
 class DemoShop:
@@ -62,20 +66,20 @@ class Part:
 
     title: str
     scenarios: Sequence[Scenario[Any]]
-    till: Callable[[str], Any]
+    till: Callable[[Running], Any]
 
 
 def parts() -> tuple[Part, ...]:
-    """Give both providers, each with its scenarios and a till to call the shop at a given address."""
+    """Give both providers, each with its scenarios and a till to call a shop."""
     return (
-        Part("Payme's calls, each write sent twice", ONE_TIME, lambda url: Till(over_http(url + WEBHOOK), KEY)),
-        Part("Click's calls", CLICK, lambda url: ClickTill(over_http(url + CLICK_WEBHOOK), SECRET, SERVICE)),
+        Part("Payme's calls, each write sent twice", ONE_TIME, lambda running: Till(running.caller(WEBHOOK), KEY)),
+        Part("Click's calls", CLICK, lambda running: ClickTill(running.caller(CLICK_WEBHOOK), SECRET, SERVICE)),
     )
 
 
 def play(part: Part, running: Running, console: Console) -> list[Step]:
     """Play every scenario, with a progress bar where there is a terminal and a line for each where there is none."""
-    till, customer = part.till(running.url), DemoShop(running)
+    till, customer = part.till(running), DemoShop(running)
     steps: list[Step] = []
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
@@ -93,24 +97,24 @@ def play(part: Part, running: Running, console: Console) -> list[Step]:
 
 def table_of(title: str, steps: Sequence[Step]) -> Table:
     """Show every call, what was expected and what came back."""
-    table = Table("", "call", "expected", "got", title=title)
+    shown = Table("", "call", "expected", "got", title=title)
     for name, played in groupby(steps, key=lambda step: step.scenario):
-        table.add_section()
-        table.add_row("", f"[bold]{name}[/bold]")
+        shown.add_section()
+        shown.add_row("", f"[bold]{name}[/bold]")
         for step in played:
             mark = "[green]ok[/green]" if step.ok else "[red]NO[/red]"
-            table.add_row(mark, escape(step.call), escape(step.expected), escape(step.got))
-    return table
+            shown.add_row(mark, escape(step.call), escape(step.expected), escape(step.got))
+    return shown
 
 
 def orders(session: Session) -> Table:
     """Show what became of the orders."""
-    table = Table("order", "price, som", "status", "its transactions end in", title="The shop's orders")
+    shown = Table("order", "price, som", "status", "its transactions end in", title="The shop's orders")
     payments = session.scalars(select(PaymentTransaction).order_by(PaymentTransaction.id)).all()
-    for order in session.scalars(select(StoredOrder).order_by(StoredOrder.id)):
+    for order in session.execute(select(ORDERS).order_by(ORDERS.c.id)):
         ends = [State(each.state).name for each in payments if each.account_id == str(order.id)]
-        table.add_row(str(order.id), str(order.amount), order.status, ", ".join(ends))
-    return table
+        shown.add_row(str(order.id), str(order.amount), order.status, ", ".join(ends))
+    return shown
 
 
 def transactions(session: Session) -> Table:
@@ -126,10 +130,10 @@ def transactions(session: Session) -> Table:
         "performed_at",
         "cancelled_at",
     )
-    table = Table(*names, title="The table payments")
+    shown = Table(*names, title="The table payments")
     for each in session.scalars(select(PaymentTransaction).order_by(PaymentTransaction.id)):
         moments = (each.created_at, each.performed_at, each.cancelled_at)
-        table.add_row(
+        shown.add_row(
             each.gateway,
             each.transaction_id,
             each.account_id,
@@ -138,18 +142,22 @@ def transactions(session: Session) -> Table:
             "" if each.reason is None else str(each.reason),
             *("" if moment is None else f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03}" for moment in moments),
         )
-    return table
+    return shown
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Play, show, and tell whether every answer was right."""
+    parser = argparse.ArgumentParser(description="Play Payme and Click against an example shop.")
+    parser.add_argument("shop", nargs="?", choices=SHOPS, default="fastapi", help="the framework; fastapi by default")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write all that was said there, as lines of JSON")
+    given = parser.parse_args(arguments)
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH_WITHOUT_A_TERMINAL)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with shop(folder) as running:
+        with shop(given.shop, folder) as running:
             console.print(f"The shop runs at {running.url}; Payme calls {WEBHOOK} and Click calls {CLICK_WEBHOOK}")
             played = {part.title: play(part, running, console) for part in parts()}
         engine = create_engine(database(folder))
@@ -157,8 +165,10 @@ def main() -> int:
             tables = [table_of(title, steps) for title, steps in played.items()]
             shown = *tables, orders(session), transactions(session)
         engine.dispose()
-    for table in shown:
-        console.print(table)
+    if given.record is not None:
+        given.record.write_text("".join(f"{exchange}\n" for exchange in running.exchanges))
+    for each in shown:
+        console.print(each)
     steps = [step for each in played.values() for step in each]
     for step in steps:
         if not step.ok:

@@ -1,6 +1,6 @@
-"""The shop, left running on loopback with an order to pay: `make serve`, then the curl lines that it prints.
+"""An example shop, left running on loopback with an order to pay: `make serve`, then the curl lines that it prints.
 
-    python -m examples.fastapi_shop.serve [--port 8000]
+    python -m examples.serve [fastapi] [--port 8000]
 
 Everything is kept in a temporary folder and gone when Ctrl-C stops it.
 """
@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
@@ -26,24 +27,84 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from paytechuz_core.click.calls import Call
-from paytechuz_core.testing import ClickTill, Order, Till, over_http
+from paytechuz_core.testing import ClickTill, Order, Send, Till, over_http
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[1]
 WEBHOOK: Final = "/payments/payme/webhook"
 KEY: Final = "demo#key:with-a-colon&36-characters!"
 CLICK_WEBHOOK: Final = "/payments/click/webhook"
 SECRET: Final = "demo#secret&key"
 SERVICE: Final = 12345
 PATIENCE: Final = 30.0
-RUNNING: Final = re.compile(r"Uvicorn running on (http://[\w.:]+)")
+LISTENS: Final = re.compile(r"(?:Uvicorn running on|Listening at:) (http://[\w.:]+)")
+
+
+UVICORN: Final = ("uvicorn", "--port={port}", "--no-access-log", "--no-use-colors")
+# Preloaded, so that a shop that cannot start says so before it listens.
+GUNICORN: Final = (
+    "gunicorn", "--bind=127.0.0.1:{port}", "--workers=2", "--threads=4", "--preload", "--graceful-timeout=2",
+    "--no-control-socket",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Served:
+    """How a shop is served: by which server, from which folder, and what is done first.
+
+    Of those who try it out by hand it may expect more, and show them more.
+    """
+
+    server: Sequence[str]
+    application: str
+    folder: Path = ROOT
+    first: Sequence[Sequence[str]] = ()
+    for_visitors: Sequence[Sequence[str]] = ()
+    look: str = ""
+
+    def command(self, port: int) -> list[str]:
+        """Give the command that serves it at this port of loopback, at any free one where it is 0."""
+        return ["-m", *(word.format(port=port) for word in self.server), self.application]
+
+
+DJANGO: Final[Mapping[str, Any]] = {
+    "folder": ROOT / "examples/django_shop",
+    "first": [("manage.py", "migrate", "--verbosity=0")],
+    "for_visitors": [("manage.py", "createsuperuser", "--noinput")],
+    "look": "/admin/ for its admin, as admin with the password admin",
+}
+SHOPS: Final[Mapping[str, Served]] = {
+    "fastapi": Served(UVICORN, "examples.fastapi_shop.main:app", look="/docs for its API"),
+    "django": Served(GUNICORN, "config.wsgi", **DJANGO),
+    "django-asgi": Served(UVICORN, "config.asgi:application", **DJANGO),
+    "flask": Served(
+        GUNICORN,
+        "examples.flask_shop.main:create_app()",
+        first=[("-m", "flask", "--app", "examples.flask_shop.main", "init-db")],
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What a running shop was asked, and what it answered."""
+
+    path: str
+    asked: str
+    status: int
+    answer: str
+
+    def __str__(self) -> str:
+        """Write it as one line of JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False)
 
 
 class Running:
-    """A shop under uvicorn: its address, the process that serves it, and what a customer can do there."""
+    """A shop that runs: its address and process, what a customer can do there, and all that was said."""
 
     def __init__(self, url: str, server: "subprocess.Popen[bytes]") -> None:
         self.url = url
         self.server = server
+        self.exchanges: list[Exchange] = []
 
     def order(self, amount: str) -> int:
         """Place an order of `amount` som and give its number."""
@@ -57,39 +118,70 @@ class Running:
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Use one of the shop's own pages."""
+        content = None if body is None else json.dumps(body)
         connection = HTTPConnection(urlsplit(self.url).netloc, timeout=PATIENCE)
         try:
-            headers = {"Content-Type": "application/json"}
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            connection.request(method, path, content, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             text = answer.read()
         finally:
             connection.close()
+        self.note(path, (content or "").encode(), answer.status, text)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             message = f"{method} {path} was answered with HTTP {answer.status}"
             raise ConnectionError(message)
         return json.loads(text)
 
+    def caller(self, path: str) -> Send:
+        """Give a provider's way to call one of the endpoints."""
+        send = over_http(self.url + path)
+
+        def call(body: bytes, headers: Mapping[str, str], /) -> tuple[int, bytes]:
+            status, answer = send(body, headers)
+            self.note(path, body, status, answer)
+            return status, answer
+
+        return call
+
+    def note(self, path: str, asked: bytes, status: int, answer: bytes) -> None:
+        """Remember what was said."""
+        texts = (each.decode(errors="backslashreplace") for each in (asked, answer))
+        self.exchanges.append(Exchange(path, next(texts), status, next(texts)))
+
 
 @contextmanager
-def shop(folder: Path, port: int = 0) -> Iterator[Running]:
-    """Start the shop with an SQLite file in `folder`, on a free port of loopback unless one is given; stop it after."""
-    log = folder / "uvicorn.log"
-    command = [sys.executable, "-m", "uvicorn", "examples.fastapi_shop.main:app", "--port", str(port)]
+def shop(name: str, folder: Path, port: int = 0, *, visitors: bool = False) -> Iterator[Running]:
+    """Start a shop with an SQLite file in `folder`, on a free port of loopback unless one is given; stop it after."""
+    served, log = SHOPS[name], folder / "server.log"
     environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),  # this very paytechuz
+        "SHOP_SECRET_KEY": token_hex(32),
         "SHOP_DATABASE": database(folder),
         "PAYME_KEY": KEY,
         "CLICK_SERVICE_ID": str(SERVICE),
         "CLICK_SECRET_KEY": SECRET,
     }
+    if visitors:
+        environment["SHOP_DEBUG"] = "1"
+        environment |= {f"DJANGO_SUPERUSER_{name}": "admin" for name in ("USERNAME", "PASSWORD")}
+        environment["DJANGO_SUPERUSER_EMAIL"] = "admin@shop.example"
     with log.open("wb") as output:
-        server = subprocess.Popen(
-            [*command, "--no-access-log", "--no-use-colors"],
-            cwd=ROOT,
-            env={**os.environ, **environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+
+        def start(*command: str) -> "subprocess.Popen[bytes]":
+            return subprocess.Popen(
+                [sys.executable, *command],
+                cwd=served.folder,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for us; the server is told below
+            )
+
+        for command in (*served.first, *(served.for_visitors if visitors else ())):
+            if start(*command).wait():
+                sys.exit(f"{' '.join(command)} failed:\n{log.read_text(errors='replace')}")
+        server = start(*served.command(port))
     try:
         yield Running(address(server, log), server)
     finally:
@@ -107,10 +199,10 @@ def database(folder: Path) -> str:
 
 
 def address(server: "subprocess.Popen[bytes]", log: Path) -> str:
-    """Wait until uvicorn has written where it listens."""
+    """Wait until the server has written where it listens."""
     # Port 0 and the log, rather than a port that was free a moment ago: another program may take that one meanwhile.
     for _ in range(int(PATIENCE / 0.05)):
-        if found := RUNNING.search(log.read_text(errors="replace")):
+        if found := LISTENS.search(log.read_text(errors="replace")):
             return found[1]
         if server.poll() is not None:
             break
@@ -169,14 +261,21 @@ def click_lines(running: Running, number: int) -> list[tuple[str, str]]:
 
 
 def main() -> None:
-    """Leave the shop running until Ctrl-C."""
-    parser = argparse.ArgumentParser(description="Leave the example shop running, with curl lines to try.")
+    """Leave a shop running until Ctrl-C."""
+    parser = argparse.ArgumentParser(description="Leave an example shop running, with curl lines to try.")
+    parser.add_argument("shop", nargs="?", choices=SHOPS, default="fastapi", help="the framework; fastapi by default")
     parser.add_argument("--port", type=int, default=8000, help="another free one is taken where this is in use")
-    port: int = parser.parse_args().port
+    given = parser.parse_args()
+    port: int = given.port
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped either way, the shop is stopped too
-    with tempfile.TemporaryDirectory() as folder, shop(Path(folder), port if free(port) else 0) as running:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        shop(given.shop, Path(folder), port if free(port) else 0, visitors=True) as running,
+    ):
         number, other = running.order("5000.00"), running.order("5000.00")
-        print(f"The shop runs at {running.url} (its API: {running.url}/docs).")
+        print(f"The shop runs at {running.url}.")
+        if look := SHOPS[given.shop].look:
+            print(f"See {running.url}{look}.")
         print(f"Order {number} awaits 5000.00 som, and so does order {other}.")
         print(f"\nBe Payme with order {number}, line by line; send any of them twice and see that nothing changes:")
         for about, line in curl_lines(running, number):
