@@ -17,10 +17,10 @@ from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
 from paytechuz_core.money import som_to_tiyin, tiyin_to_som
 from paytechuz_core.transaction import State, millis_to_datetime
+from paytechuz_django.texts import _
 
 
 class ExactTextField(models.CharField):  # type: ignore[type-arg] # generic in its stubs only
