@@ -8,6 +8,7 @@ from dataclasses import replace
 from html import unescape
 from typing import Any, Final
 
+import django
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib import admin
@@ -45,6 +46,7 @@ STATES: Final = {
 }
 AMOUNT: Final = {"en": "1,234,567.89", "ru": "1 234 567,89", "uz": "1 234 567,89"}
 CREATED: Final = {"en": "1 Jan 2026, 05:04", "ru": "1 Янв 2026, 05:04", "uz": "1 Yan 2026, 05:04"}
+FACETS: Final = ["?_facets=True"] if django.VERSION >= (5, 0) else []
 UNIT: Final = {"en": "som", "ru": "сум", "uz": "so‘m"}
 
 
@@ -166,7 +168,7 @@ def test_the_list_is_the_same_on_every_database(accountant: Client) -> None:
 
 
 @pytest.mark.every_database
-@pytest.mark.parametrize("query", ["", "?q=42", "?state=2&gateway=payme&period=today", "?o=3", "?_facets=True"])
+@pytest.mark.parametrize("query", ["", "?q=42", "?state=2&gateway=payme&period=today", "?o=3", *FACETS])
 def test_a_long_list_takes_no_more_queries_than_a_short_one(accountant: Client, alias: str, query: str) -> None:
     counts = []
     for numbers in (range(3), range(3, 60)):
@@ -211,7 +213,7 @@ def test_a_payments_page_is_the_same_on_every_database(accountant: Client, alias
         shown = page(accountant, f"{key}/change/")
     assert "1 Jan 2026, 05:05:05 Paid" in shown
     assert '{ "manager": "Дилноза" }' in shown
-    assert len(queries) <= 8
+    assert sum(query["sql"].startswith("SELECT") for query in queries.captured_queries) <= 7
 
 
 def test_what_there_is_not_is_not_shown(accountant: Client) -> None:
