@@ -10,14 +10,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import django
+from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from paytechuz_core.money import som_to_tiyin, tiyin_to_som
-from paytechuz_core.transaction import State
+from paytechuz_core.transaction import State, millis_to_datetime
 from paytechuz_django.texts import _, name_of
 
 
@@ -59,20 +61,25 @@ class UtcTimeField(models.DateTimeField):  # type: ignore[type-arg] # as above
         return utc if connection.vendor == "postgresql" else utc.replace(tzinfo=None).isoformat(" ", "microseconds")
 
     def select_format(self, compiler: Any, sql: str, params: Any) -> Any:
-        """Ask PostgreSQL for UTC: with USE_TZ off it would answer in local time, which repeats an hour a year."""
-        if compiler.connection.vendor == "postgresql":
-            return f"({sql}) AT TIME ZONE 'UTC'", params
+        """Ask PostgreSQL for milliseconds where USE_TZ is off: it would answer in local time, which repeats an hour."""
+        if compiler.connection.vendor == "postgresql" and not settings.USE_TZ:
+            return f"(EXTRACT(EPOCH FROM {sql}) * 1000)::bigint", params
         return sql, params
 
-    def from_db_value(self, value: datetime | None, expression: Any, connection: BaseDatabaseWrapper) -> Any:
+    def from_db_value(self, value: datetime | int | None, expression: Any, connection: BaseDatabaseWrapper) -> Any:
         """Read UTC."""
         del expression
-        if value is None:
-            return None
-        # Only a raw query on PostgreSQL gives a zone that is true; elsewhere the backend has guessed one.
-        if value.tzinfo is not None and connection.vendor == "postgresql":
-            return value.astimezone(UTC)
-        return value.replace(tzinfo=UTC)
+        match value:
+            case None:
+                return None
+            case int():
+                return millis_to_datetime(value)
+            case datetime(tzinfo=None) if connection.vendor == "postgresql":  # a raw query, with USE_TZ off
+                return value.replace(tzinfo=ZoneInfo(connection.timezone_name)).astimezone(UTC)
+            case datetime(tzinfo=zone) if connection.vendor != "postgresql" and zone in (None, connection.timezone):
+                return value.replace(tzinfo=UTC)  # the backend has guessed, and does not know what was stored
+            case _:
+                return value.astimezone(UTC)
 
 
 def check(condition: models.Q, name: str) -> models.CheckConstraint:

@@ -178,6 +178,8 @@ class DjangoRepository:
         """Find by id, by hold, or by both in one read."""
         named, holding = Q(gateway=gateway, transaction_id=transaction_id), Q(hold=hold)
         match transaction_id, hold:
+            case None, None:
+                return ()
             case None, _:
                 found = self.payments.filter(holding)
             case _, None:

@@ -5,7 +5,7 @@ ATOMIC_REQUESTS is on and the time zone is Tashkent's, because neither may make 
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import django
@@ -101,6 +101,8 @@ def add_database(alias: str, place: Database, **more: Any) -> None:
         "ATOMIC_REQUESTS": True,
         **more,
     }
+    with suppress(AttributeError):  # this thread has not been there
+        del connections[alias]
     connections.settings[alias] = connections.configure_settings({"default": {}, alias: entry})[alias]
 
 

@@ -16,6 +16,7 @@ ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
 README: Final = ROOT / "README.md"
 TUTORIAL: Final = DOCS / "tutorial-fastapi.md"
+FLASK_TUTORIAL: Final = DOCS / "tutorial-flask.md"
 
 FENCED: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED: Final = re.compile(r"# ([\w/]+\.\w+)\n")
