@@ -37,6 +37,13 @@ class Expiry(NamedTuple):
     expired: int
     failed: int
 
+    def __str__(self) -> str:
+        """Say it."""
+        return f"{self.expired} expired, {self.failed} failed"
+
+
+AGAIN: Final = "what failed is as it was, and the next run tries it again; the log `paytechuz` says why it failed"
+
 
 class Named(Protocol):
     """Anything that says which transaction it is: a `Transaction`, or a row of the table."""

@@ -143,8 +143,8 @@ def model_named(setting: str, model: Any) -> type[models.Model]:
             found = apps.get_model(model) if model.count(".") == 1 else import_string(model)
         except (LookupError, ValueError, ImportError) as error:
             message = f'{setting} names no model, {model!r}: {error}. Write it as "app.Model" or with its whole path'
-            raise ConfigurationError(message) from error
+            raise ConfigurationError(message, setting) from error
     if not (isinstance(found, type) and issubclass(found, models.Model)):
         message = f'{setting} must be a Django model, or its name such as "orders.Order", not {model!r}'
-        raise ConfigurationError(message)
+        raise ConfigurationError(message, setting)
     return found

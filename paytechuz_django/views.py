@@ -109,7 +109,7 @@ class WebhookView(SyncHandler, View):
         given = getattr(self, name)
         if getattr(given, "__self__", None) is self:
             message = f"{type(self).__name__}.{name} is a method: make it a staticmethod"
-            raise ConfigurationError(message)
+            raise ConfigurationError(message, name)
         if given is None:
             given = told(self.provider, name)
         return default if given is None else given
@@ -206,7 +206,7 @@ def database_of(model: Any) -> str:
             f"payments are written to the database {using!r}, {model.__name__} to {orders!r}: let DATABASE_ROUTERS "
             "give paytechuz_django the database of the orders, because both are committed together or not at all"
         )
-        raise ConfigurationError(message)
+        raise ConfigurationError(message, "DATABASE_ROUTERS")
     return using
 
 
@@ -232,4 +232,5 @@ def both(keys: Any, test_key: str | None) -> Any:
     if not test_key:
         return keys
     keys_of("payme_key", "the cash register's key from Payme's cabinet", keys)
+    keys_of("test_key", "the cash register's TEST_KEY from Payme's cabinet", several(test_key))
     return Both(keys, test_key)

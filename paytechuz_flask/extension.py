@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session, scoped_session
 from paytechuz_core.handler import OTHER_METHODS
 from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.settings import keywords_of, named, sections
+from paytechuz_flask.commands import commands
 from paytechuz_flask.webhook import ClickWebhookHandler, PaymeWebhookHandler
 
 CONFIG: Final = 'app.config["PAYTECHUZ"]'
@@ -46,6 +47,7 @@ class PayTechUZ:
             name, methods = provider.lower(), ["POST", *OTHER_METHODS]
             blueprint.add_url_rule(route.url, name, route.answer, methods=methods, provide_automatic_options=False)
         app.register_blueprint(blueprint)
+        app.cli.add_command(commands)
         app.extensions["paytechuz"] = routes
 
 
@@ -60,9 +62,15 @@ class Route:
 
     def answer(self) -> Response:
         """Answer the request with a handler and a session of its own."""
-        with opened(self.session) as db:
-            response: Response = self.handler(db, **self.settings).handle_webhook(request)
+        with self.made() as handler:
+            response: Response = handler.handle_webhook(request)
             return response
+
+    @contextmanager
+    def made(self) -> Iterator[Any]:
+        """Make a handler with a session of its own."""
+        with opened(self.session) as db:
+            yield self.handler(db, **self.settings)
 
 
 @contextmanager

@@ -8,10 +8,11 @@ to the laws of `paytechuz_core.repository`.
 import sys
 from typing import TYPE_CHECKING, Any
 
+from paytechuz_core.outbound import Send, over_http
 from paytechuz_core.testing.click import CLICK, CLICK_EXTRA, CLICK_TOP_UP
 from paytechuz_core.testing.click_till import Attempt, ClickAnswer, ClickTill
 from paytechuz_core.testing.payme import ONE_TIME, TOP_UP
-from paytechuz_core.testing.suite import Order, Scenario, Send, Shop, Step, over_http, play
+from paytechuz_core.testing.suite import Order, Scenario, Shop, Step, play
 from paytechuz_core.testing.till import Answer, Till
 
 if TYPE_CHECKING:
