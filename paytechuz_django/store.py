@@ -48,7 +48,7 @@ class Unit:
     def __init__(self, using: str) -> None:
         self.using = using
         self.connection: BaseDatabaseWrapper = connections[using]
-        self.begun = False
+        self.driver: Any = None  # the driver's own connection that all of this is on
         self.conflicted = False
         self.committed = False
 
@@ -107,14 +107,15 @@ def begin(unit: Unit, stack: ExitStack) -> None:
     """Begin the database transaction, which nobody else may be in."""
     connection = unit.connection
     check_commits(connection)
-    outermost = not connection.in_atomic_block
-    connection.close_if_unusable_or_obsolete()  # an attempt before this one may have lost it
+    if outermost := not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()  # an attempt before this one may have lost it
+    unit.driver = connection.connection
     try:
         # Durable: none is around it, but for the one that a TestCase keeps around each test.
         stack.enter_context(transaction.atomic(using=unit.using, durable=True))
     except RuntimeError as nested:
         raise ConfigurationError(NESTED) from nested
-    unit.begun = True
+    unit.driver = connection.connection
     if outermost:
         transaction.on_commit(unit.note_commit, using=unit.using)
     if connection.vendor == "sqlite":
@@ -135,7 +136,8 @@ def translate(unit: Unit, error: Exception) -> Exception:
     """Give what the engine should see instead of `error`: start over, a fix for the merchant, or the error itself."""
     if unit.conflicted or is_conflict(error.__cause__) or is_lost(unit, error):
         return Conflict(str(error))
-    if isinstance(error, (OperationalError, ProgrammingError)):
+    connects = unit.driver is not None and not unit.connection.in_atomic_block
+    if connects and isinstance(error, (OperationalError, ProgrammingError)):
         return misfit_of(unit.connection) or error
     return error
 
@@ -144,8 +146,8 @@ def is_lost(unit: Unit, error: Exception) -> bool:
     """Tell whether an error means that the connection is gone; one that could not be made was never there to lose."""
     if not isinstance(error, (OperationalError, InterfaceError)):
         return False
-    connection = unit.connection
-    return unit.begun if connection.connection is None else not connection.is_usable()
+    now = unit.connection.connection  # another one where Django has noticed the loss itself
+    return unit.driver is not None and (now is not unit.driver or not unit.connection.is_usable())
 
 
 def misfit_of(connection: BaseDatabaseWrapper) -> ConfigurationError | None:

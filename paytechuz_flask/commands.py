@@ -141,7 +141,7 @@ def told() -> Iterator[None]:
 
 
 def sender(url: str | None) -> Callable[[str], Send]:
-    """Say how a path is called: in this process, through everything before it, or at `url`, as the providers call it."""
+    """Say how a path is called: in this process, through everything before it, or at `url`, as providers do."""
     try:
         return in_process if url is None else over_http_at(url)
     except ValueError as error:
