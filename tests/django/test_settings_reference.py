@@ -13,7 +13,7 @@ from paytechuz_django.settings import ENVIRONMENT, KNOWN
 from paytechuz_django.views import ClickWebhookView, PaymeWebhookView
 
 VIEWS: Final = {"PAYME": PaymeWebhookView, "CLICK": ClickWebhookView}
-BARE: Final = {
+BARE: Final[dict[str, dict[str, Any]]] = {
     "PAYME": {"PAYME_ID": "id", "PAYME_KEY": "key", "ACCOUNT_MODEL": "shop.Order"},
     "CLICK": {"SERVICE_ID": 1, "SECRET_KEY": "key", "ACCOUNT_MODEL": "shop.Order"},
 }
