@@ -15,7 +15,7 @@ SERVES := serve-fastapi serve-django serve-django-asgi serve-flask
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo serve $(DEMOS) $(SERVES) test check coverage seed benchmark docs clean
+.PHONY: help install demo serve $(DEMOS) $(SERVES) test check coverage seed benchmark docs messages clean
 
 help:  ## list what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -63,6 +63,9 @@ seed: $(READY)
 
 benchmark: $(READY)  ## speed, as ratios within one run
 	@$(RUN) -m benchmarks
+
+messages: $(READY)  ## bring the translations of the Django admin up to date with its texts
+	@$(RUN) -m tests.django.messages
 
 docs: $(READY)  ## write the generated pages of docs/ anew
 	@$(RUN) docs/generate.py

@@ -7,9 +7,9 @@
     urlpatterns = [path("payments/payme/webhook", ShopPayme.as_view())]
 
 A view runs in the request's own thread, under WSGI and ASGI alike; a hook runs inside the call's database transaction,
-and its `transaction.on_commit` fires once, after it. The view is exempt from CSRF protection (providers have no cookie;
-they sign) and from ATOMIC_REQUESTS (it commits before it answers). The database is the writer that the project's
-routers name for `PaymentTransaction`.
+and its `transaction.on_commit` fires once, after it. The view is exempt from CSRF protection and from
+LoginRequiredMiddleware (providers have no cookie; they sign), and from ATOMIC_REQUESTS (it commits before it answers).
+The database is the writer that the project's routers name for `PaymentTransaction`.
 """
 
 import logging
@@ -75,9 +75,10 @@ class WebhookView(SyncHandler, View):
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponse]:
-        """Make the view: without CSRF protection and ATOMIC_REQUESTS, for this one alone."""
+        """Make the view: without CSRF protection, LoginRequiredMiddleware and ATOMIC_REQUESTS, for this one alone."""
         view: Any = super().as_view(**initkwargs)
         view.csrf_exempt = True
+        view.login_required = False
         for alias in connections:
             transaction.non_atomic_requests(using=alias)(view)
         webhook: Callable[..., HttpResponse] = view

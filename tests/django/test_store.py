@@ -316,7 +316,7 @@ def test_the_model_speaks_as_the_documentation_says(alias: str) -> None:
     with unit_of_work(alias):
         DjangoRepository(alias, lambda _: None).save(Change(None, replace(BIRTH, amount_tiyin=435)))
     row = PaymentTransaction.objects.get(state=PaymentTransaction.INITIATING)
-    assert (row.amount, str(row)) == (Decimal("4.35"), "payme 5305e3bab097f420a62ced0b")
+    assert (row.amount, str(row)) == (Decimal("4.35"), "Payme 5305e3bab097f420a62ced0b")
     row.amount = Decimal("8.20")
     assert row.amount_tiyin == 820
     states = ("CREATED", "INITIATING", "SUCCESSFULLY", "CANCELLED", "CANCELLED_DURING_INIT")
