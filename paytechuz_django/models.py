@@ -61,8 +61,11 @@ class UtcTimeField(models.DateTimeField):  # type: ignore[type-arg] # as above
         return utc if connection.vendor == "postgresql" else utc.replace(tzinfo=None).isoformat(" ", "microseconds")
 
     def select_format(self, compiler: Any, sql: str, params: Any) -> Any:
-        """Ask PostgreSQL for milliseconds where USE_TZ is off: it would answer in local time, which repeats an hour."""
-        if compiler.connection.vendor == "postgresql" and not settings.USE_TZ:
+        """Ask PostgreSQL for milliseconds where USE_TZ is off: it would answer in local time, which repeats an hour.
+
+        A subquery answers to the query around it, which goes on with a time.
+        """
+        if compiler.connection.vendor == "postgresql" and not settings.USE_TZ and not compiler.query.subquery:
             return f"(EXTRACT(EPOCH FROM {sql}) * 1000)::bigint", params
         return sql, params
 
