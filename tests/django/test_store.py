@@ -286,7 +286,7 @@ def test_a_time_may_stand_in_a_subquery(alias: str, *, use_tz: bool) -> None:
         latest = Subquery(payments.order_by("-created_at").values("created_at")[:1])
         assert payments.get(created_at=latest).created_at == born
         assert payments.filter(created_at__in=payments.values("created_at")).exists()
-        assert payments.annotate(latest=latest).get().latest == born
+        assert payments.annotate(latest=latest).values_list("latest").get() == (born,)
         assert payments.all()[:5].aggregate(last=Max("created_at")) == {"last": born}
         connections[alias].close()
 
