@@ -332,6 +332,7 @@ class Explored:
     states: int = 0
     edges: int = 0
     orbits: int = 0
+    rows: list[Rows] = field(default_factory=list)
     rules: set[oracle.Rule] = field(default_factory=set)
     twins: list[tuple[Rows, Rows]] = field(default_factory=list)
 
@@ -354,6 +355,7 @@ def explore(model: Model, empty: Rows = ()) -> Explored:
                 found.states += 1
                 found.orbits += model.orbit(after) if model.symmetric else 1
                 queue.append(after)
+    found.rows = list(first.values())
     found.twins = [(rows, last[key]) for key, rows in first.items() if last[key] != rows]
     return found
 

@@ -7,10 +7,13 @@ that lose start over within their own steps, as in life.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
 from typing import Any, Final, TypeAlias
 
-from paytechuz_core.testing.messages import NOW, Message, Registers
-from paytechuz_core.testing.steps import Broken, Desk, Request, Storage, in_memory
+from paytechuz_core.engine import ahandle
+from paytechuz_core.testing.explore import PRICE, Model, explore
+from paytechuz_core.testing.messages import CLICK, PAYME, Message, Registers, click, payme
+from paytechuz_core.testing.steps import Broken, Desk, Engine, Request, Storage, in_memory
 from paytechuz_core.transaction import Account, Transaction
 
 Outcome: TypeAlias = tuple[tuple[str, str], tuple[str, ...], tuple[Any, ...]]
@@ -29,6 +32,7 @@ class Race:
     accounts: Mapping[str, Account]
     registers: Registers
     storage: Storage = in_memory
+    engine: Engine = ahandle
 
     def serial(self) -> tuple[Outcome, Outcome]:
         """Give what comes of one after the other, both ways."""
@@ -39,7 +43,7 @@ class Race:
     def played(self, schedule: Sequence[int]) -> tuple[Outcome, list[int]]:
         """Play one schedule, and give its outcome and whose turn it really was; the first goes on where it ends."""
         begin, stored = self.storage(self.accounts, self.rows)
-        desk = Desk(begin, self.registers, NOW)
+        desk = Desk(begin, self.registers, engine=self.engine)
         requests = [Request(desk, message) for message in self.messages]
         for request in requests:
             go_on(request)
@@ -65,6 +69,9 @@ class Race:
             prefix = None if last is None else [*taken[:last], 1]
 
 
+ENOUGH: Final = 5000
+"""Schedules of one race: ten times what the longest has. Requests that always lose would go on for ever."""
+
 SHARED: Final = {"find_transactions", "list_transactions", "save", "commit"}
 """The stops before which it matters who goes first; accounts do not change during a race."""
 
@@ -86,6 +93,9 @@ def every_schedule_is_serial(race: Race) -> int:
     count = 0
     for outcome, taken in race.schedules():
         count += 1
+        if count > ENOUGH:
+            message = f"{race.messages[0]} and {race.messages[1]} start over without end"
+            raise Broken(message)
         if outcome not in serial:
             one, other = race.messages
             turns = "".join("ab"[turn] for turn in taken)
@@ -96,3 +106,26 @@ def every_schedule_is_serial(race: Race) -> int:
             )
             raise Broken(message)
     return count
+
+
+def of_one_order(registers: Registers) -> list[tuple[Transaction, ...]]:
+    """Give every situation that a payment of Payme and an attempt of Click can bring one order into."""
+    explored = explore(Model({"p1": PAYME, "1": CLICK}, registers=registers, checks=()))
+    return [rows for rows in explored.rows if all(row.account_id == "A" for row in rows)]
+
+
+def pairs() -> list[tuple[Message, Message]]:
+    """Give every pair of what may be said of that order, by its own transactions and by newcomers."""
+    return list(combinations_with_replacement(RIVALS, 2))
+
+
+RIVALS: Final = (
+    *(payme("Create", id, "A", PRICE) for id in ("p1", "p2")),
+    *(payme(method, "p1") for method in ("Perform", "Cancel", "Check", "SetFiscalData", "Expire")),
+    payme("SetFiscalData", "p1", reason=-1),
+    payme("CheckPerform", "", "A", PRICE),
+    payme("GetStatement"),
+    *(click(method, "1", "A", PRICE) for method in ("Prepare", "Complete", "Abort")),
+    click("Prepare", "2", "A", PRICE),
+)
+"""What may meet, two at a time."""
