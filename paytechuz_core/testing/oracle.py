@@ -3,9 +3,9 @@
 Written from the providers' documents and our rulings where they are silent, not from the gateways, and in another
 shape: a gateway branches, this is looked up. Whatever a gateway decides about a message, the oracle must have said.
 
-A situation is a set of facts, such as "known", "state 1", "late". The first row of the message's method whose facts all
-hold is the rule: what is answered, what is written, which hooks are told. Payme's numbers are errors, Click's are codes;
-`1→2` is a move of the message's own transaction, `holder` stands before a move of whoever held its account.
+A situation is a set of facts, such as "known", "state 1", "late". The first row of the message's method whose facts
+all hold is the rule: what is answered, what is written, which hooks are told. Payme's numbers are errors, Click's are
+codes; `1→2` is a move of the message's own transaction, `holder` stands before a move of whoever held its account.
 
 Facts about the message's own transaction: unknown, known, state N, late, other amount, other account (than stored),
 other id (Click's prepare id). Facts about its account: no account, wrong amount, closed by the shop, and what holds it:
@@ -14,13 +14,13 @@ already), aborted (a Prepare with Click's negative error), vetoed (the shop lets
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final
 
 from paytechuz_core.decision import Decision
 from paytechuz_core.testing.messages import CLICK, PAYME, SERVICE, Message, prepared
-from paytechuz_core.transaction import Account, Millis, State, Transaction
+from paytechuz_core.transaction import Account, Millis, Transaction
 
 LIMIT: Final[Millis] = 43_200_000
 
@@ -234,14 +234,12 @@ class Situation:
         if not account.payable:
             yield "closed"
         holder = self.holder
-        match None if holder is None else holder.state:
-            case State.INITIATING if holder is not None:
-                yield from ("held", f"held by {holder.gateway}")
-                yield from ("held late",) if late(holder, self.now) else ()
-            case State.SUCCESSFULLY:
-                yield "paid"
-            case State.CANCELLED:
-                yield "refunded"
+        if holder is None:
+            return
+        yield {1: "held", 2: "paid", -2: "refunded"}[holder.state]
+        if holder.state == 1:
+            yield f"held by {holder.gateway}"
+            yield from ("held late",) if late(holder, self.now) else ()
 
 
 def late(row: Transaction, now: Millis) -> bool:
@@ -261,10 +259,7 @@ def wrong(situation: Situation, rule: Rule, decision: Decision[Any], stored: Ite
 
     `decision` is the gateway's after the merchant was asked, `stored` what is stored once it is saved.
     """
-    own = next(
-        (row for row in stored if (row.gateway, row.transaction_id) == (situation.message.provider, situation.message.id)),
-        None,
-    )  # fmt: skip
+    own = replace(situation, rows=tuple(stored)).own
     told = tuple(event.hook.value for event in decision.events)
     for what, mine, its in (
         ("answers", answer_by(rule, own, situation), answer_of(decision.reply)),

@@ -1,8 +1,8 @@
 """Every race of two requests: all the ways their steps can meet, each of which must end as some serial order.
 
-Two requests stop before everything they do to what they share: each read, each write, the commit. Each schedule, a list of whose turn it is,
-is played from the same start; what is answered and what is stored must be what comes of one after the other. Requests
-that lose start over within their own steps, as in life.
+Two requests stop before everything they do to what they share: each read, each write, the commit. Each schedule, a
+list of whose turn it is, is played from the same start; what is answered and what is stored must be what comes of one
+after the other. Requests that lose start over within their own steps, as in life.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +12,9 @@ from typing import Any, Final, TypeAlias
 
 from paytechuz_core.engine import ahandle
 from paytechuz_core.testing.explore import PRICE, Model, explore
+from paytechuz_core.testing.invariants import Broken
 from paytechuz_core.testing.messages import CLICK, PAYME, Message, Registers, click, payme
-from paytechuz_core.testing.steps import Broken, Desk, Engine, Request, Storage, in_memory
+from paytechuz_core.testing.steps import Desk, Engine, Request, Storage, in_memory
 from paytechuz_core.transaction import Account, Transaction
 
 Outcome: TypeAlias = tuple[tuple[str, str], tuple[str, ...], tuple[Any, ...]]

@@ -21,9 +21,10 @@ from paytechuz_core.engine import ahandle
 from paytechuz_core.money import Tiyin
 from paytechuz_core.repository import Conflict
 from paytechuz_core.testing import invariants
-from paytechuz_core.testing.messages import CLICK, NOW, PAYME, Message, Registers, click, payme
+from paytechuz_core.testing.invariants import Broken
+from paytechuz_core.testing.messages import CLICK, PAYME, Message, Registers, click, payme
 from paytechuz_core.testing.oracle import answer_of
-from paytechuz_core.testing.steps import COMMITTED, Broken, Desk, Engine, Request, Storage, Work, in_memory
+from paytechuz_core.testing.steps import COMMITTED, Desk, Engine, Request, Storage, Work, in_memory
 from paytechuz_core.transaction import HALF_DAY, Account, Millis, Transaction
 
 PRICE: Final[Tiyin] = 500_000
@@ -177,6 +178,8 @@ class Simulation:
                 case fault if self.flying:
                     number, method, _ = self.flying[int(dice.random() * len(self.flying))]
                     return fault, number, method
+                case _:  # nothing is on its way that could fail
+                    pass
         number = int(dice.random() * len(self.payments))
         methods = METHODS[self.payments[number].provider]
         return "send", number, methods[int(dice.random() * len(methods))]
@@ -199,7 +202,9 @@ class Simulation:
                     if flying[:2] == (number, method):
                         self._go_on(kind, flying)
                         return True
-        return False
+                return False
+            case _:
+                return False
 
     def _send(self, number: int, method: str) -> bool:
         message = self.payments[number].message(method, self.desk.now)
@@ -234,7 +239,7 @@ class Simulation:
             case "refuse":
                 self._tell("{}: its hook will refuse", request.message)
                 request.failing = Refused("simulated")
-            case "veto":
+            case _:  # veto
                 self._tell("{}: the shop will take nothing back", request.message)
                 request.vetoed = True
         if request.done:
@@ -278,7 +283,9 @@ class Simulation:
         self._audit()
 
     def _insisting(self, payment: Payment) -> Iterator[str]:
-        first, pay, back = ("Create", "Perform", "Cancel") if payment.provider == PAYME else ("Prepare", "Complete", "Abort")
+        first, pay, back = (
+            ("Create", "Perform", "Cancel") if payment.provider == PAYME else ("Prepare", "Complete", "Abort")
+        )
         sent = payment.sent.keys()
         if first not in sent:
             return
@@ -287,9 +294,7 @@ class Simulation:
         elif back not in sent:
             yield first
             yield pay if payment.message(pay, self.desk.now) is not None else back
-        if back in sent or not (payment.paid or pay in sent):
-            yield back
-        elif payment.refused:  # Payme gives up what cannot be performed
+        if back in sent or not (payment.paid or pay in sent) or payment.refused:
             yield back
 
     def _insist(self, payment: Payment, method: str) -> None:
@@ -301,12 +306,12 @@ class Simulation:
         while not request.step():
             pass
         if request.error is not None:
-            raise Broken(f"{message} has no answer though nothing fails: {request.error!r}")
+            wrong = f"{message} has no answer though nothing fails: {request.error!r}"
+            raise Broken(wrong)
         answer = answer_of(request.reply)
         self._tell("{}: is answered {}", message, answer)
-        wrong = payment.hear(method, answer)
-        if wrong is not None:
-            raise Broken(wrong)
+        if (differs := payment.hear(method, answer)) is not None:
+            raise Broken(differs)
 
     def _audit(self) -> None:
         rows = {(row.gateway, row.transaction_id): row for row in self.stored()}
@@ -321,7 +326,8 @@ class Simulation:
         )
         believed = sum(PRICE for payment in self.payments if payment.paid and not payment.returned)
         if not money == by_effects == believed:
-            raise Broken(f"the shop has {money}, its hooks count {by_effects}, the providers gave {believed}")
+            wrong = f"the shop has {money}, its hooks count {by_effects}, the providers gave {believed}"
+            raise Broken(wrong)
         self._audit_statement([row for row in rows.values() if row.gateway == PAYME])
 
     def _of_a_payment(self, payment: Payment, row: Transaction | None) -> Iterator[str]:
@@ -345,7 +351,8 @@ class Simulation:
         listed = request.finish()["transactions"]
         given = sorted((each["id"], each["state"], each["amount"]) for each in listed)
         if given != sorted((row.transaction_id, row.state.value, row.amount_tiyin) for row in rows):
-            raise Broken(f"the statement gives {given}")
+            wrong = f"the statement gives {given}"
+            raise Broken(wrong)
 
 
 BY_KEY: Final[Mapping[object, Account]] = {each.id: each for each in ACCOUNTS.values()}

@@ -21,6 +21,7 @@ from paytechuz_core.hooks import Drafts
 from paytechuz_core.memory import Memory
 from paytechuz_core.repository import AsyncRepository, Begin, Repository
 from paytechuz_core.testing import invariants
+from paytechuz_core.testing.invariants import Broken
 from paytechuz_core.testing.messages import FIELD, NOW, Message, Registers
 from paytechuz_core.transaction import Account, Change, Fields, Millis, Transaction
 
@@ -49,10 +50,6 @@ def in_memory(accounts: Mapping[str, Account], rows: Sequence[Transaction] = ())
     memory = Memory(lambda fields: accounts.get(fields[FIELD]))
     memory.transactions = {(row.gateway, row.transaction_id): row for row in rows}
     return memory.begin, lambda: list(memory.transactions.values())
-
-
-class Broken(AssertionError):  # noqa: N818 - says what happened
-    """What must be true is not."""
 
 
 @dataclass(slots=True)

@@ -258,7 +258,9 @@ class PaysAgain(Click):
 
     def _complete(self, call: Call, attempt: Transaction, now: Millis) -> Decision[ClickReply]:
         if attempt.state is State.SUCCESSFULLY:
-            return Decision(ClickReply(Code.SUCCESS, call.prepare_id), events=(Event(Hook.SUCCESSFULLY_PAYMENT, attempt),))
+            return Decision(
+                ClickReply(Code.SUCCESS, call.prepare_id), events=(Event(Hook.SUCCESSFULLY_PAYMENT, attempt),)
+            )
         return super()._complete(call, attempt, now)
 
 
@@ -392,7 +394,7 @@ async def rolls_errors_back(
             for event in decision.events:
                 await fire(event, Drafts({}))
             if isinstance(decision.reply, errors.Error):
-                raise RaisedError(decision.reply)
+                raise RaisedError(decision.reply)  # noqa: TRY301 - the very mistake
     except RaisedError as raised:
         return raised.args[0]
     except Refused as refusal:

@@ -6,29 +6,31 @@ from typing import Any, Final, TypeAlias
 
 import pytest
 
-from paytechuz_core import Change, Conflict, Memory, Payme, State, Transaction
+from paytechuz_core import Change, Conflict, Memory, Payme, State
 from paytechuz_core.click import Click
 from paytechuz_core.testing.explore import (
     CHECKS,
     ORDERS,
     WITH_A_WALLET,
     Model,
-    Violation,
     agrees_with_the_oracle,
     explore,
     wander,
 )
-from paytechuz_core.testing.messages import CLICK, PAYME, Message, Registers, click
+from paytechuz_core.testing.messages import CLICK, PAYME, Registers
 from paytechuz_core.testing.races import Race, every_schedule_is_serial, of_one_order, pairs
-from paytechuz_core.testing.simulator import Failure, Trial, simulate
-from paytechuz_core.testing.steps import Broken
+from paytechuz_core.testing.simulator import Trial, simulate
 from paytechuz_core.transaction import HALF_DAY
 from tests.core import test_click_decide as of_click
 from tests.core import test_payme_decide as of_payme
 from tests.core.click_wire import complete, prepare, rejected
 from tests.core.strategies import lived
+from tests.core.test_memory import check_one_winner, shop
 from tests.core.wire import NOW, check_perform, create
 from tests.proof import broken
+
+# What is broken runs into errors that tracing would only slow down.
+pytestmark = pytest.mark.no_cover
 
 Tool: TypeAlias = Callable[[Trial], object]
 
@@ -46,6 +48,11 @@ def oracle(trial: Trial) -> None:
     """The same, held against the second reading of the rules alone."""
     for cast in SMALL:
         explore(Model(cast, ORDERS, trial.registers, symmetric=True, checks=(agrees_with_the_oracle,)))
+
+
+def wallet(trial: Trial) -> None:
+    """The second reading again, where two attempts are at one top-up."""
+    explore(Model(SMALL[2], WITH_A_WALLET, trial.registers, checks=(agrees_with_the_oracle,)))
 
 
 def walks(trial: Trial) -> None:
@@ -125,8 +132,8 @@ INVARIANTS: Final[dict[str, Tool]] = {each.__name__: partial(everywhere, each) f
 
 FOUND_OUT: Final[list[tuple[Any, list[Tool]]]] = [
     # Payme
-    (broken.Payable(**broken.PAYME), [model, oracle, doubts, limit, REPEATED]),
-    (broken.Unheld(**broken.PAYME), [model, races, simulator, ONE_PAYMENT]),
+    (broken.Payable(**broken.PAYME), [model, oracle, simulator, doubts, limit, REPEATED]),
+    (broken.Unheld(**broken.PAYME), [model, simulator, ONE_PAYMENT]),
     (broken.HolderFirst(**broken.PAYME), [oracle, doubts]),
     (broken.Unnamed(**broken.PAYME), [OWN_ERRORS]),
     (Payme(**broken.PAYME, timeout=HALF_DAY - 1), [walks, limit]),
@@ -139,31 +146,31 @@ FOUND_OUT: Final[list[tuple[Any, list[Tool]]]] = [
     (broken.StateByReason(**broken.PAYME), [model, oracle, simulator]),
     (broken.LosesPerformTime(**broken.PAYME), [model, simulator]),
     (broken.AnswersNow(**broken.PAYME), [oracle, simulator, matrix]),
-    (broken.CreatesAgain(**broken.PAYME), [oracle, matrix]),
-    (broken.ChecksAndWrites(**broken.PAYME), [model, oracle, matrix]),
-    (broken.CreatesThenEvicts(**broken.PAYME), [model, simulator, REPEATED]),
+    (broken.CreatesAgain(**broken.PAYME), [oracle, simulator, matrix]),
+    (broken.ChecksAndWrites(**broken.PAYME), [model, oracle, simulator, matrix]),
+    (broken.CreatesThenEvicts(**broken.PAYME), [model, oracle, simulator, REPEATED]),
     (broken.Silent(**broken.PAYME), [model, oracle, simulator, matrix]),
     (broken.Dicing(**broken.PAYME), [oracle, matrix, THE_SAME]),
-    (broken.OwnClock(**broken.PAYME), [oracle]),
+    (broken.OwnClock(**broken.PAYME), [walks]),
     (broken.Rounded(**broken.PAYME), [model, oracle, doubts]),
-    (broken.AnyAccount(**broken.PAYME), [oracle]),
-    (broken.AnyAmount(**broken.PAYME), [oracle]),
-    (broken.Unclamped(**broken.PAYME), [model, simulator]),
+    (broken.AnyAccount(**broken.PAYME), [model, oracle]),
+    (broken.AnyAmount(**broken.PAYME), [model, oracle]),
+    (broken.Unclamped(**broken.PAYME), [model, walks, simulator]),
     # Click
     (broken.PaysAgain(**broken.CLICK), [model, oracle, simulator, table, histories]),
     (broken.PreparesPaid(**broken.CLICK), [oracle, table, histories]),
-    (broken.Unlocked(**broken.CLICK), [model, oracle, holders, click_doubts, histories]),
+    (broken.Unlocked(**broken.CLICK), [model, oracle, simulator, holders, click_doubts, histories]),
     (broken.Elbows(**broken.CLICK), [oracle, holders, click_doubts]),
     (broken.AnyPrepareId(**broken.CLICK), [oracle, completes]),
     (broken.AnyOrder(**broken.CLICK), [model, oracle, completes]),
-    (broken.CompletesUnprepared(**broken.CLICK), [oracle, table]),
+    (broken.CompletesUnprepared(**broken.CLICK), [model, oracle, table]),
     (broken.UnsignedCancel(**broken.CLICK), [signatures, histories]),
     (broken.Underpaid(**broken.CLICK), [model, oracle, click_doubts]),
     (broken.CancelIsFine(**broken.CLICK), [oracle, table, histories]),
     (broken.SaysReversed(**broken.CLICK), [oracle, simulator, table, histories]),
     (broken.Mute(**broken.CLICK), [oracle, table]),
     (broken.TakesThenEvicts(**broken.CLICK), [model, simulator, holders, histories]),
-    (broken.Uncounted(**broken.CLICK), [oracle]),
+    (broken.Uncounted(**broken.CLICK), [wallet]),
     # Engines
     (broken.tells_after_the_commit, [races, simulator]),
     (broken.rolls_errors_back, [simulator]),
@@ -177,3 +184,76 @@ FOUND_OUT: Final[list[tuple[Any, list[Tool]]]] = [
     (broken.Seconds, [simulator]),
     (broken.Forgetful, [simulator]),
 ]
+"""What is broken, and who must notice."""
+
+
+def trial_with(wrong: Any) -> Trial:
+    match wrong:
+        case Payme():
+            return Trial(Registers(payme=wrong))
+        case Click():
+            return Trial(Registers(click=wrong))
+        case type():
+            return Trial(storage=broken.stored_in(wrong))
+        case _:
+            return Trial(engine=wrong)
+
+
+def name_of(value: object) -> str:
+    """Name a broken thing or a tool."""
+    if isinstance(value, Payme) and value.timeout != HALF_DAY:
+        return f"Limit{value.timeout - HALF_DAY:+}"
+    return getattr(value, "__name__", type(value).__name__)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "tool"),
+    [pytest.param(wrong, tool, id=f"{name_of(wrong)}-{name_of(tool)}") for wrong, tools in FOUND_OUT for tool in tools],
+)
+def test_what_is_broken_is_found_out_by_every_tool_that_should(wrong: Any, tool: Tool) -> None:
+    with pytest.raises((AssertionError, Conflict, LookupError, ValueError, pytest.fail.Exception)):
+        tool(trial_with(wrong))
+
+
+@pytest.mark.parametrize(
+    ("storage", "check"),
+    [(broken.LostUpdates, check_one_winner), (broken.TwoHolders, check_one_winner)],
+    ids=name_of,
+)
+def test_a_storm_of_threads_finds_a_broken_storage_too(storage: type[Memory], check: Callable[[Memory], None]) -> None:
+    check(shop())
+    with pytest.raises(AssertionError):
+        check(storage(shop().find_account))
+
+
+def test_nothing_is_broken_in_vain() -> None:
+    wrong = {each for each in vars(broken).values() if isinstance(each, type) and each.__module__ == broken.__name__}
+    kinds = {each.__name__ for each in wrong if issubclass(each, Payme | Click | Memory)}
+    assert kinds <= {name_of(each) for each, _ in FOUND_OUT}
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [matrix, limit, doubts, table, holders, click_doubts, completes, signatures, OWN_ERRORS, REPEATED, ONE_PAYMENT],
+    ids=name_of,
+)
+def test_what_is_right_passes(tool: Tool) -> None:
+    """The model, the races and the simulator have their own tests for that."""
+    registers = Registers(Payme(**broken.PAYME), Click(**broken.CLICK))
+    tool(Trial(registers))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"state": State.SUCCESSFULLY, "cancel_time": None, "reason": None, "perform_time": NOW + 1000},
+        {"reason": 5},
+        {"cancel_time": NOW + 1001},
+        {"hold": "orders:42"},
+    ],
+    ids=str,
+)
+def test_a_broken_gateway_cannot_even_build_its_change(wrong: dict[str, Any]) -> None:
+    change = broken.forged(lived(State.CANCELLED_DURING_INIT), **wrong)
+    with pytest.raises(ValueError, match=r"no transaction moves|may not touch|hold may be given up"):
+        Change(change.before, change.after)
