@@ -490,15 +490,23 @@ def test_all_that_a_filter_chose_can_be_exported(accountant: Client) -> None:
 
 
 @pytest.mark.every_database
-def test_an_export_reads_the_database_once_and_only_when_it_is_sent(accountant: Client, alias: str) -> None:
-    (key, *_) = store(*(paid(number) for number in range(LINES_AT_ONCE + 50)))
-    with CaptureQueriesContext(connections[alias]) as queries:
-        answer = accountant.post(PAGE, export(key, across=True))
-        assert isinstance(answer, StreamingHttpResponse)
-        before = len(queries)
-        portions = list(answer)
-    assert [portion.count(b"\r\n") for portion in portions] == [0, LINES_AT_ONCE, 51]
-    assert len(queries) - before <= 1  # none is seen of a cursor that PostgreSQL keeps
+def test_an_export_is_read_while_it_is_sent(accountant: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    (key, *_) = store(*(paid(number) for number in range(3 * LINES_AT_ONCE)))
+    loaded: list[int] = []
+    load = PaymentTransaction.from_db
+
+    def count(*row: Any) -> PaymentTransaction:
+        loaded.append(1)
+        return load(*row)
+
+    monkeypatch.setattr(PaymentTransaction, "from_db", count)
+    answer = accountant.post(PAGE, export(key, across=True))
+    assert isinstance(answer, StreamingHttpResponse)
+    assert len(loaded) <= 50  # the list's own page
+    loaded.clear()
+    lines = [(portion.count(b"\r\n"), len(loaded)) for portion in answer]
+    assert [ends for ends, _ in lines] == [0, LINES_AT_ONCE, LINES_AT_ONCE, LINES_AT_ONCE, 1]
+    assert [rows for _, rows in lines[:3]] == [0, LINES_AT_ONCE - 1, 2 * LINES_AT_ONCE - 1]  # one line is the head
 
 
 def test_an_export_holds_no_more_than_a_portion() -> None:
