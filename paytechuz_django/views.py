@@ -8,8 +8,8 @@
 
 A view runs in the request's own thread, under WSGI and ASGI alike; a hook runs inside the call's database transaction,
 and its `transaction.on_commit` fires once, after it. The view is exempt from CSRF protection (providers have no cookie;
-they sign) and from ATOMIC_REQUESTS (it commits before it answers). The database is the writer that the project's
-routers name for `PaymentTransaction`.
+they sign), from LoginRequiredMiddleware and from ATOMIC_REQUESTS (it commits before it answers). The database is the
+writer that the project's routers name for `PaymentTransaction`.
 """
 
 import logging
@@ -75,9 +75,10 @@ class WebhookView(SyncHandler, View):
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponse]:
-        """Make the view: without CSRF protection and ATOMIC_REQUESTS, for this one alone."""
+        """Make the view: without CSRF protection, login and ATOMIC_REQUESTS, for this one alone."""
         view: Any = super().as_view(**initkwargs)
         view.csrf_exempt = True
+        view.login_required = False  # what LoginRequiredMiddleware looks at; it would answer 302
         for alias in connections:
             transaction.non_atomic_requests(using=alias)(view)
         webhook: Callable[..., HttpResponse] = view
@@ -100,7 +101,8 @@ class WebhookView(SyncHandler, View):
     def fire(self, event: Event, drafts: Drafts) -> Any:
         """Call a hook; after COMMIT, tell the signal's receivers too."""
         if event.after is not None:
-            moved, params = deepcopy(event.transaction), deepcopy(drafts.params)
+            # As it is stored, the hooks' extra_data included; a copy, because a receiver may write into it.
+            _, params, moved = deepcopy(drafts.arguments(event))
             BY_MOVE[event.after].send_robust(type(self), transaction=moved, params=params)
         return super().fire(event, drafts)
 

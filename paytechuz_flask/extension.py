@@ -13,6 +13,7 @@ path of one. `URL` is the route, `SESSION` what gives each request its session.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from inspect import isgeneratorfunction, unwrap
 from typing import Any, Final
 
 from flask import Blueprint, Flask, Response, request
@@ -96,7 +97,7 @@ def route_of(app: Flask, provider: str, given: Mapping[str, Any]) -> Route:
         raise ConfigurationError(message)
     if session is None:
         session = getattr(app.extensions.get("sqlalchemy"), "session", None)
-    if not callable(session):
+    if not callable(session) or isgeneratorfunction(unwrap(session)):  # a FastAPI dependency, or a @contextmanager
         message = (
             f"{where} SESSION must give each request a session, such as sessionmaker(bind=engine), not {session!r}; "
             "with Flask-SQLAlchemy it may be left out, and db.init_app(app) comes before PayTechUZ(app)"

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import django
 import pytest
+from django.conf import settings as project
 from django.core.signals import request_finished, request_started
 from django.db import OperationalError, close_old_connections, connections, transaction
 from django.test import override_settings
@@ -205,3 +207,17 @@ def test_a_webhook_needs_no_csrf_token_and_any_other_view_does(open_shop: Open) 
 
     shop.app = DjangoWsgi((path("payme", other),))
     assert shop.request(b"{}", {}, "POST", "/payme").status_code == 403
+
+
+@pytest.mark.skipif(django.VERSION < (5, 1), reason="LoginRequiredMiddleware came with Django 5.1")
+def test_a_webhook_needs_no_login_and_any_other_view_does(open_shop: Open) -> None:
+    shop = open_shop()
+
+    def other(request: Any) -> Any:
+        raise AssertionError(request)
+
+    middleware = [*project.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    with override_settings(MIDDLEWARE=middleware):
+        assert shop.check_perform(shop.database.order()).result == {"allow": True}
+        shop.app = DjangoWsgi((path("payme", other),))
+        assert shop.request(b"", {}, "GET", "/payme").status_code == 302  # CSRF protection lets a GET through

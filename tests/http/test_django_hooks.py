@@ -351,6 +351,38 @@ def test_signals_tell_once_of_each_move_after_it_is_committed(open_shop: Open, h
     assert committed == [2]
 
 
+def test_a_receiver_is_given_what_is_stored_the_hooks_extra_data_included(open_shop: Open, heard: list[Any]) -> None:
+    def successfully_payment(self: Any, params: Any, transaction_: Any) -> None:
+        del self, params
+        transaction_.extra_data["invoice"] = 7
+
+    shop = open_shop(habits=[successfully_payment])
+    shop.pay("a", shop.database.order())
+    _, _, paid, _ = heard[-1]
+    stored_ = shop.database.payment("a")
+    assert (paid.state, paid.extra_data, paid.version) == (2, {"invoice": 7}, stored_["version"])
+    assert stored_["extra_data"] == {"invoice": 7}
+
+
+def test_what_a_receiver_writes_into_the_transaction_reaches_nobody(open_shop: Open) -> None:
+    told: list[Any] = []
+
+    def after_commit(self: Any, event: str, params: Any, moved: Any) -> None:
+        del self, event
+        told.append((params["id"], moved.extra_data))
+
+    def receive(transaction: Any, params: Any, **_: Any) -> None:
+        transaction.extra_data["receiver"] = params["id"] = "was here"
+
+    shop = open_shop(habits=[after_commit])
+    payment_created.connect(receive)
+    try:
+        shop.create("a", shop.database.order()).ok()
+    finally:
+        payment_created.disconnect(receive)
+    assert (told, shop.database.payment("a")["extra_data"]) == ([("a", {})], {})
+
+
 def test_signals_tell_nothing_of_what_was_not_saved(open_shop: Open, heard: list[Any]) -> None:
     shop = open_shop(habits=[hook("successfully_payment", raises)])
     PAID.prepare(shop)

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -406,6 +407,12 @@ def test_a_scoped_session_is_left_to_whoever_removes_it(engine: Engine, given_by
     assert [each[2] for each in seen] == [before, before + 1]
 
 
+def a_dependency() -> Iterator[Session]:
+    """Give a session as FastAPI wants it."""
+    with Session() as db:
+        yield db
+
+
 WRONG: list[tuple[Any, str]] = [
     (None, r'app.config\["PAYTECHUZ"\] must be'),
     ({}, "must be"),
@@ -432,6 +439,8 @@ WRONG: list[tuple[Any, str]] = [
     ({"PAYME": payme(URL=None)}, "URL must be"),
     ({"PAYME": payme()}, r"SESSION must give each request a session, .* db.init_app\(app\) comes before"),
     ({"PAYME": payme(SESSION=Session())}, r"SESSION must give each request a session, such as sessionmaker"),
+    ({"PAYME": payme(SESSION=a_dependency)}, r"SESSION must give each request a session, such as sessionmaker"),
+    ({"PAYME": payme(SESSION=contextmanager(a_dependency))}, r"SESSION must give each request a session"),
     ({"CLICK": click(SERVICE_ID="x")}, "service_id must be"),
     ({"CLICK": click(ACTION=2)}, "action must be"),
 ]  # fmt: skip
