@@ -407,6 +407,13 @@ def test_keys_from_the_environment_are_keys(monkeypatch: pytest.MonkeyPatch) -> 
     assert (message.id, message.hint) == ("paytechuz.W002", "It is set by the environment variable PAYME_KEY.")
 
 
+def test_a_handler_that_is_routed_is_told_of_once_and_one_that_is_set_up_otherwise_by_itself() -> None:
+    empty = payme(PAYME_KEY=None, HANDLER=f"{__name__}:ShopPayme")
+    assert only(routed(), PAYTECHUZ=empty).id == "paytechuz.E003"
+    message = only(routed(payme_key=KEY), PAYTECHUZ=empty)
+    assert (message.id, "HANDLER" in str(message.obj)) == ("paytechuz.E003", True)
+
+
 # Where views are found
 
 
