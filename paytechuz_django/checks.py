@@ -4,7 +4,7 @@ Nothing is judged here that the views do not judge themselves: a check makes eac
 request would, and tells what it said. Connections are opened by `check --database` alone, and no message shows a key.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from traceback import extract_tb
 from typing import Any, Final
@@ -70,7 +70,9 @@ def check_webhooks(app_configs: Apps, **kwargs: Any) -> list[CheckMessage]:
             section(provider)
     except ConfigurationError as error:
         return [problem("E001", str(error), "See the settings' names in the reference.", "PAYTECHUZ")]
-    return unique((*problems_of_handlers(), *(each for webhook in webhooks() for each in problems_of(webhook))))
+    routed = list(webhooks())
+    as_routed = {each.view_class for each in routed if not each.settings}
+    return unique((*problems_of_handlers(as_routed), *(each for webhook in routed for each in problems_of(webhook))))
 
 
 @register("paytechuz", Tags.database)
@@ -84,8 +86,8 @@ def check_database(app_configs: Apps, databases: Sequence[str] | None = None, **
     return [problem("E013", seen, "On MySQL let the storage engine be InnoDB.", f"DATABASES[{using!r}]")]
 
 
-def problems_of_handlers() -> Iterator[CheckMessage]:
-    """Say what is wrong with the views that HANDLER names, if anything is."""
+def problems_of_handlers(as_routed: Container[type]) -> Iterator[CheckMessage]:
+    """Say what is wrong with the views that HANDLER names, unless the very same are routed."""
     for provider in KNOWN:
         where = f'PAYTECHUZ["{provider}"]["HANDLER"]'
         try:
@@ -95,7 +97,7 @@ def problems_of_handlers() -> Iterator[CheckMessage]:
         except Exception as error:  # noqa: BLE001 - whatever a module raises when it is imported
             yield problem("E002", f"importing it raised {type(error).__name__}{place_of(error)}", None, where)
         else:
-            if found is not None:
+            if found is not None and found not in as_routed:
                 yield from problems_of(Webhook(found))
 
 

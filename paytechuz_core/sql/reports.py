@@ -1,6 +1,7 @@
 """What people ask of the table: a statement of any length, and what a doctor wants to know."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, select
@@ -35,7 +36,7 @@ def statement(connection: Connection, table: Table, gateway: str, start: Millis,
 
 def look_at_database(engine: Engine, table: Table, orders: Iterable[str], fix: str) -> Iterator[Finding]:
     """Look at the database of payments and of `orders` (tables): transactions, the table, what it says of the clock."""
-    name = engine.url.database or engine.dialect.name
+    name = Path(engine.url.database or engine.dialect.name).name
     try:
         with engine.connect() as connection:
             yield from found_in(connection, table, orders, fix, name)
@@ -57,7 +58,8 @@ def found_in(connection: Connection, table: Table, orders: Iterable[str], fix: s
             engines[each] = engine_of(query, plain, schema or None)
     try:
         check_engine(connection.engine)
-        check_transactions(connection)
+        with connection.engine.connect() as another:  # of no use any more where this fails
+            check_transactions(another)
     except ConfigurationError as error:
         problem = str(error)
     yield look_at_transactions(name, problem, engines)

@@ -1,5 +1,6 @@
 """`manage.py check`: each problem from a real mistake, by its own number and with its fix; none in a right project."""
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial, wraps
@@ -28,13 +29,14 @@ from paytechuz_django.management.commands.paytechuz_doctor import in_process
 from paytechuz_django.routes import webhooks
 from tests.databases import sqlite
 from tests.django.project import add_database, on
+from tests.docs.pages import DOCS, pages
 
 KEY: Final = "canary#k8SJ:dkQ9"
 SECRET: Final = "canary#8aQx3nq1Zk"
 PAYME: Final = {"PAYME_ID": "587f72c72cac0d162c722ae2", "PAYME_KEY": KEY, "ACCOUNT_MODEL": "shop.Order"}
 CLICK: Final = {"SERVICE_ID": 12345, "SECRET_KEY": SECRET, "ACCOUNT_MODEL": "shop.Order"}
 RIGHT: Final[dict[str, dict[str, Any]]] = {"PAYME": PAYME, "CLICK": CLICK}
-CSRF: Final = "django.middleware.csrf.CsrfViewMiddleware"
+PAGE: Final = DOCS / "reference/django-checks.md"
 
 
 class ShopPayme(PaymeWebhookView):
@@ -405,6 +407,13 @@ def test_keys_from_the_environment_are_keys(monkeypatch: pytest.MonkeyPatch) -> 
     assert (message.id, message.hint) == ("paytechuz.W002", "It is set by the environment variable PAYME_KEY.")
 
 
+def test_a_handler_that_is_routed_is_told_of_once_and_one_that_is_set_up_otherwise_by_itself() -> None:
+    empty = payme(PAYME_KEY=None, HANDLER=f"{__name__}:ShopPayme")
+    assert only(routed(), PAYTECHUZ=empty).id == "paytechuz.E003"
+    message = only(routed(payme_key=KEY), PAYTECHUZ=empty)
+    assert (message.id, "HANDLER" in str(message.obj)) == ("paytechuz.E003", True)
+
+
 # Where views are found
 
 
@@ -483,3 +492,18 @@ def test_a_bare_wrapper_is_answered_with_403_by_the_middleware(alias: str) -> No
     with override_settings(ROOT_URLCONF=(path("payme", bare(ShopPayme.as_view())),), PAYTECHUZ=RIGHT):
         assert "HTTP 403" in look_at_endpoint("payme", "/payme", in_process("/payme")).seen
     assert {message.id for message in problems(path("payme", bare(ShopPayme.as_view())))} >= {"paytechuz.E010"}
+
+
+# The documentation
+
+
+def test_the_table_of_checks_is_what_the_code_says() -> None:
+    rows = re.findall(r"^\| `paytechuz\.(\w+)` \| (.+?) \| (.+?) \|$", PAGE.read_text(), re.MULTILINE)
+    assert {number: what for number, what, _ in rows} == PROBLEMS
+    assert len(rows) == len(PROBLEMS)
+    assert all(fix.strip() for *_, fix in rows)
+
+
+def test_no_page_names_a_check_that_there_is_not() -> None:
+    named = {number for page in pages() for number in re.findall(r"paytechuz\.([EW]\d+)", page.read_text())}
+    assert named == set(PROBLEMS)

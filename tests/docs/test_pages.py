@@ -124,6 +124,15 @@ def test_the_checkout_link_is_the_one_shown(
     assert checkout_link("m", 1, {"id": 1}, test=True).startswith("https://test.paycom.uz/")
 
 
+def test_what_nobody_paid_is_expired_as_going_live_says(shop: TutorialShop, capsys: pytest.CaptureFixture[str]) -> None:
+    write_files(GOING_LIVE, shop.folder)
+    order = shop.order()
+    shop.till(vars(shop.payments)["ShopPayme"]).create(order_id=order)  # on New Year's Day of 2026, by the shop's clock
+    import_module("expire")
+    assert capsys.readouterr().out == "1 expired, 0 failed\n"
+    assert shop.status(order) == "pending", "the tutorial's hook leaves it open"
+
+
 def prose(page: Path) -> str:
     """Give a page without its code blocks."""
     return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
