@@ -23,8 +23,11 @@ JSON: Final = "application/json; charset=UTF-8"
 OTHER_METHODS: Final = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
 """What a route answers besides POST, because the providers want an error of theirs with HTTP 200."""
 
-CONSUMED: Final = "the request's body was read before the webhook handler: let nothing that runs before it read it"
-"""What is logged where a dependency, a middleware or another of the merchant's functions left no body to read."""
+CONSUMED: Final = (
+    "the request's body was read before the webhook handler: let no dependency or middleware read it, "
+    "nor a `before_request` function read it as a form"
+)
+"""What is logged where something of the merchant's left no body to read."""
 
 PAGE = 500
 """How many transactions are looked through at a time where there may be any number."""

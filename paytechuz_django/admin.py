@@ -33,8 +33,9 @@ from paytechuz_django.models import PaymentTransaction
 from paytechuz_django.settings import told
 from paytechuz_django.texts import PROVIDERS, STATES, Moment, _, in_som, moments, name_of, say, with_unit
 
-FORMAT: Final = "j M Y, H:i:s"
-"""How a time is written: the same order in every language, with the seconds that a provider's support asks for."""
+MINUTES: Final = "j M Y, H:i"
+SECONDS: Final = "j M Y, H:i:s"
+"""How times are written, in the list and on a payment's page: in the same order whatever the language."""
 
 LINES_AT_ONCE: Final = 500
 BYTE_ORDER_MARK: Final = "\ufeff"
@@ -79,7 +80,7 @@ class ProviderFilter(OneOf):
 class PeriodFilter(admin.SimpleListFilter):
     """By the day of creation, where the shop is: a day begins at its midnight, not at UTC's."""
 
-    title = _("created")
+    title = _("date")
     parameter_name = "period"
     periods: Final = {
         "today": _("Today"),
@@ -204,10 +205,9 @@ class PaymentTransactionAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # gen
         why the gateways are named; a part of a text, or a text in any case, would make the database read every row.
         """
         del request
-        if not search_term:
+        if not (term := search_term.strip()):  # a text that was pasted may have a space at its end
             return queryset, False
-        named = Q(gateway__in=tuple(PROVIDERS), transaction_id=search_term)
-        return queryset.filter(Q(account_id=search_term) | named), False
+        return queryset.filter(Q(account_id=term) | Q(gateway__in=tuple(PROVIDERS), transaction_id=term)), False
 
     # The columns
 
@@ -218,7 +218,7 @@ class PaymentTransactionAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # gen
     @admin.display(description=_("created"), ordering="id")
     def created(self, payment: PaymentTransaction) -> str:
         """When it was created."""
-        return written(payment.created_at)
+        return written(payment.created_at, MINUTES)
 
     @admin.display(description=_("order"))
     def order(self, payment: PaymentTransaction) -> str:
@@ -264,10 +264,12 @@ class PaymentTransactionAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # gen
     @admin.display(description=_("timeline"))
     def timeline(self, payment: PaymentTransaction) -> SafeString:
         """What happened."""
-        entries = (entry_of(each) for each in moments(transaction_of(payment, str), self.clock()))
+        entries = [[entry_of(each)] for each in moments(transaction_of(payment, str), self.clock())]
         where = say(_("Times are those of {zone}."), zone=timezone.get_current_timezone_name())
         return format_html(
-            '<ol class="payment-timeline">{}</ol><p class="help">{}</p>', format_html_join("", "{}", entries), where
+            '<ol class="payment-timeline">{}</ol><p class="payment-note">{}</p>',
+            format_html_join("", "{}", entries),
+            where,
         )
 
     # The shop's own page of an order
@@ -307,9 +309,9 @@ def shown(column: str, show: Callable[[Any], str], label: Any = None) -> Callabl
     return value
 
 
-def written(moment: datetime) -> str:
+def written(moment: datetime, form: str = SECONDS) -> str:
     """Write a time in the project's current time zone, whether USE_TZ is on or off."""
-    return date_format(timezone.localtime(moment), FORMAT)
+    return date_format(timezone.localtime(moment), form)
 
 
 def readable(value: Any) -> SafeString:
@@ -320,7 +322,7 @@ def readable(value: Any) -> SafeString:
 def shares(receivers: list[Fields]) -> SafeString:
     """Write how a payment was split, in som."""
     lines = ((each["id"], with_unit(each["amount"])) for each in receivers)
-    return format_html("<ul>{}</ul>", format_html_join("", "<li>{}: {}</li>", lines))
+    return format_html('<ul class="payment-shares">{}</ul>', format_html_join("", "<li>{}: {}</li>", lines))
 
 
 def entry_of(moment: Moment) -> SafeString:
@@ -332,7 +334,7 @@ def entry_of(moment: Moment) -> SafeString:
         time.isoformat(),
         written(time),
         moment.what,
-        format_html("<p>{}</p>", moment.note) if moment.note else "",
+        format_html('<p class="payment-note">{}</p>', moment.note) if moment.note else "",
         "" if moment.receipt is None else receipt_of(moment.receipt),
     )
 
@@ -344,8 +346,10 @@ def receipt_of(receipt: Fields) -> SafeString:
     url = str(receipt.get("qr_code_url") or "")
     # Nothing but a page: what a provider sends must not become a script.
     if not url.startswith(("https://", "http://")):
-        return format_html("<p>{}</p>", text)
-    return format_html('<p><a href="{}" rel="noreferrer noopener" target="_blank">{}</a></p>', url, text)
+        return format_html('<p class="payment-note">{}</p>', text)
+    return format_html(
+        '<p class="payment-note"><a href="{}" rel="noreferrer noopener" target="_blank">{}</a></p>', url, text
+    )
 
 
 DETAILS: Final = {

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from paytechuz_core.money import som_to_tiyin, tiyin_to_som
 from paytechuz_core.transaction import State, millis_to_datetime
-from paytechuz_django.texts import _
+from paytechuz_django.texts import _, name_of
 
 
 class ExactTextField(models.CharField):  # type: ignore[type-arg] # generic in its stubs only
@@ -142,7 +142,7 @@ class PaymentTransaction(models.Model):
 
     def __str__(self) -> str:
         """Say which payment it is."""
-        return f"{self.gateway} {self.transaction_id}"
+        return f"{name_of(self.gateway)} {self.transaction_id}"
 
     @property
     def amount(self) -> Decimal:

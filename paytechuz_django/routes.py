@@ -63,10 +63,12 @@ class Webhook:
             return f"It is set by {attribute}."
         if name.upper() in section(provider):
             return f"It is set by {in_settings}."
-        if ENVIRONMENT.get(name) in os.environ:
-            return f"It is set by the environment variable {ENVIRONMENT[name]}."
-        variable = f"the environment variable {ENVIRONMENT[name]}, " if name in ENVIRONMENT else ""
-        return f"Set it by {in_settings}, {variable}or {attribute}."
+        variable = ENVIRONMENT.get(name)
+        if variable is None:
+            return f"Set it by {in_settings} or {attribute}."
+        if variable in os.environ:
+            return f"It is set by the environment variable {variable}."
+        return f"Set it by {in_settings}, the environment variable {variable} or {attribute}."
 
 
 def webhooks() -> Iterator[Webhook]:

@@ -92,9 +92,7 @@ def expire() -> None:
 def findings(send_to: Callable[[str], Send]) -> Iterator[Finding]:
     """Look at everything."""
     routes = current_app.extensions["paytechuz"]
-    yield ok(
-        "settings", f"PAYTECHUZ has {' and '.join(sorted(routes))}"
-    )  # they were checked when the application began
+    yield ok("settings", f"PAYTECHUZ has {' and '.join(sorted(routes))}")  # checked when the application began
     with handlers() as made:
         for provider, handler in made.items():
             url, gateway = routes[provider].url, handler.gateway
@@ -141,7 +139,7 @@ def told() -> Iterator[None]:
 
 
 def sender(url: str | None) -> Callable[[str], Send]:
-    """Say how a path is called: in this process, through everything before it, or at `url`, as providers do."""
+    """Say how a path is called: in this process, through all that stands before it, or at `url`, as providers do."""
     try:
         return in_process if url is None else over_http_at(url)
     except ValueError as error:

@@ -3,6 +3,10 @@
 `payme` plays Payme and `click` plays Click against any endpoint; they need nothing but the standard library.
 `RepositoryLaws` and `AsyncRepositoryLaws` are mix-ins for pytest: override one fixture, and your own repository is held
 to the laws of `paytechuz_core.repository`.
+
+By themselves stand what proves our own gateways, and may prove your storage or your changes to a gateway: `explore`
+visits every state there is, `oracle` knows the rules a second time, `races` lets requests meet at every step, and
+`simulator` plays histories with every fault. `invariants` judges what they see.
 """
 
 import sys

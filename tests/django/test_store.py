@@ -286,7 +286,7 @@ def test_a_time_may_stand_in_a_subquery(alias: str, *, use_tz: bool) -> None:
         latest = Subquery(payments.order_by("-created_at").values("created_at")[:1])
         assert payments.get(created_at=latest).created_at == born
         assert payments.filter(created_at__in=payments.values("created_at")).exists()
-        assert payments.annotate(latest=latest).get().latest == born
+        assert payments.annotate(latest=latest).values_list("latest").get() == (born,)
         assert payments.all()[:5].aggregate(last=Max("created_at")) == {"last": born}
         connections[alias].close()
 
@@ -333,7 +333,7 @@ def test_the_model_speaks_as_the_documentation_says(alias: str) -> None:
     with unit_of_work(alias):
         DjangoRepository(alias, lambda _: None).save(Change(None, replace(BIRTH, amount_tiyin=435)))
     row = PaymentTransaction.objects.get(state=PaymentTransaction.INITIATING)
-    assert (row.amount, str(row)) == (Decimal("4.35"), "payme 5305e3bab097f420a62ced0b")
+    assert (row.amount, str(row)) == (Decimal("4.35"), "Payme 5305e3bab097f420a62ced0b")
     row.amount = Decimal("8.20")
     assert row.amount_tiyin == 820
     states = ("CREATED", "INITIATING", "SUCCESSFULLY", "CANCELLED", "CANCELLED_DURING_INIT")
