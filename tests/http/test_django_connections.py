@@ -144,10 +144,8 @@ def test_what_no_provider_asks_for_outlives_a_dead_connection_too(open_shop: Ope
     shop.cancel("refunded").ok()
     shop.create("late", shop.database.order()).ok()
     shop.clock.advance(HALF_DAY + 1)
-    view: Any = type("Shop", (shop.handler_class,), {"payme_id": "x", "payme_key": KEY, "account_model": DjangoOrder})(
-        clock=shop.clock
-    )
-    (row,) = (each for each in PaymentTransaction.objects.all() if each.transaction_id == "refunded")
+    view = shop.handler_class(payme_id="x", payme_key=KEY, account_model=DjangoOrder, clock=shop.clock)
+    row = PaymentTransaction.objects.get(transaction_id="refunded")
     for step in (view.expire, lambda: view.reopen(row)):
         with persistent(shop), executioner(shop) as killing:
             connections[shop.database.alias].ensure_connection()
