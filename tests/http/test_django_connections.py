@@ -18,8 +18,9 @@ from django.test import override_settings
 from django.urls import path
 from sqlalchemy import Engine, text
 
+from paytechuz_django.models import PaymentTransaction
 from tests.django.shop.models import Order as DjangoOrder
-from tests.http.clients import EXAMPLE
+from tests.http.clients import EXAMPLE, HALF_DAY, KEY
 from tests.http.django import DjangoClient, DjangoWsgi
 from tests.http.test_hooks import CANCELLED, CREATED, PAID, REFUNDED, Move, make
 
@@ -111,21 +112,47 @@ def test_a_connection_that_dies_at_any_moment_costs_nothing(open_shop: Open, mov
         assert (found.paid, found.returned) == (int(paid), int(move.state < 0)), moments[place]
 
 
+@contextmanager
+def persistent(shop: DjangoClient) -> Iterator[None]:
+    """Keep connections for ever, from a new one on."""
+    connection = connections[shop.database.alias]
+    connection.close()
+    before, connection.settings_dict["CONN_MAX_AGE"] = connection.settings_dict["CONN_MAX_AGE"], None
+    try:
+        yield
+    finally:
+        connection.settings_dict["CONN_MAX_AGE"] = before
+
+
 @pytest.mark.every_database(but="sqlite")
 def test_a_connection_that_died_while_nobody_used_it_is_made_anew(open_shop: Open) -> None:
     shop = open_shop()
     order = shop.database.order()
     shop.create("a", order).ok()
-    settings = connections[shop.database.alias].settings_dict
-    before, settings["CONN_MAX_AGE"] = settings["CONN_MAX_AGE"], None
-    try:
-        with executioner(shop) as killing:
+    with persistent(shop), executioner(shop) as killing:
+        connections[shop.database.alias].ensure_connection()
+        killing.kill()
+        assert shop.perform("a").result["state"] == 2
+    assert (shop.database.states(), shop.database.find(order).paid) == ({"a": 2}, 1)
+
+
+@pytest.mark.every_database(but="sqlite")
+def test_what_no_provider_asks_for_outlives_a_dead_connection_too(open_shop: Open) -> None:
+    shop = open_shop(settings={})
+    refunded = shop.database.order()
+    shop.pay("refunded", refunded)
+    shop.cancel("refunded").ok()
+    shop.create("late", shop.database.order()).ok()
+    shop.clock.advance(HALF_DAY + 1)
+    view = shop.handler_class(payme_id="x", payme_key=KEY, account_model=DjangoOrder, clock=shop.clock)
+    row = PaymentTransaction.objects.get(transaction_id="refunded")
+    for step in (view.expire, lambda: view.reopen(row)):
+        with persistent(shop), executioner(shop) as killing:
             connections[shop.database.alias].ensure_connection()
             killing.kill()
-            assert shop.perform("a").result["state"] == 2
-    finally:
-        settings["CONN_MAX_AGE"] = before
-    assert (shop.database.states(), shop.database.find(order).paid) == ({"a": 2}, 1)
+            step()
+    assert shop.database.states() == {"refunded": -2, "late": -1}
+    assert shop.create("again", refunded).result["state"] == 1
 
 
 def test_a_server_that_is_not_there_is_a_system_error_at_once(open_shop: Open, monkeypatch: pytest.MonkeyPatch) -> None:
