@@ -152,7 +152,7 @@ FOUND_OUT: Final[list[tuple[Any, list[Tool]]]] = [
     (broken.Silent(**broken.PAYME), [model, oracle, simulator, matrix]),
     (broken.Dicing(**broken.PAYME), [oracle, matrix, THE_SAME]),
     (broken.OwnClock(**broken.PAYME), [walks]),
-    (broken.Rounded(**broken.PAYME), [model, oracle, doubts]),
+    (broken.Rounded(**broken.PAYME), [model, oracle]),
     (broken.AnyAccount(**broken.PAYME), [model, oracle]),
     (broken.AnyAmount(**broken.PAYME), [model, oracle]),
     (broken.Unclamped(**broken.PAYME), [model, walks, simulator]),
