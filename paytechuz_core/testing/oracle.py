@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any, Final
 
 from paytechuz_core.decision import Decision
-from paytechuz_core.testing.messages import CLICK, PAYME, SERVICE, Message, prepared
+from paytechuz_core.testing.messages import CLICK, PAYME, Message, prepared
 from paytechuz_core.transaction import Account, Millis, Transaction
 
 LIMIT: Final[Millis] = 43_200_000
@@ -196,11 +196,16 @@ class Situation:
         account = self.accounts.get(self.message.account)
         if account is None:
             return None
-        hold = account.hold
-        if hold is None and self.message.provider == CLICK:
-            hold = f"click:{SERVICE}:{self.message.account}:{self.message.paydoc}"
-        own = self.own
-        return next((row for row in self.rows if row.hold == hold and hold is not None and row is not own), None)
+        own, payment = self.own, (self.message.account, str(self.message.paydoc))
+        for row in self.rows:
+            if row is own or row.hold is None:
+                continue
+            if account.hold is not None and row.account_id == account.id:
+                return row
+            # A wallet may be topped up by many, but by one attempt at each payment of Click's.
+            if account.hold is None and self.message.provider == row.gateway == CLICK and payment == paid_by(row):
+                return row
+        return None
 
     def facts(self) -> Iterator[str]:
         """Say what is so."""
@@ -252,6 +257,11 @@ def named_account(row: Transaction) -> str:
     """Give the account that a stored transaction named."""
     account = row.account
     return str(account["order_id"] if row.gateway == PAYME else account["merchant_trans_id"])
+
+
+def paid_by(row: Transaction) -> tuple[str, str]:
+    """Give the account and the payment that an attempt of Click's is at."""
+    return row.account["merchant_trans_id"], row.account["click_paydoc_id"]
 
 
 def wrong(situation: Situation, rule: Rule, decision: Decision[Any], stored: Iterable[Transaction]) -> str | None:

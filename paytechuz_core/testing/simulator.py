@@ -302,6 +302,7 @@ class Simulation:
         if message is None:
             return
         self.desk.now += 7
+        self._tell("{}: arrives", message)
         request = Request(self.desk, message)
         while not request.step():
             pass

@@ -2,7 +2,7 @@
 
 import pytest
 
-from paytechuz_core.testing.explore import CASTS, WITH_A_WALLET, Model, explore, verify_twins
+from paytechuz_core.testing.explore import CASTS, ORDERS, WITH_A_WALLET, Model, explore, verify_twins
 from paytechuz_core.testing.messages import CLICK, PAYME
 from paytechuz_core.testing.oracle import RULES
 from tests.proof.verify import walks
@@ -35,6 +35,6 @@ def test_renamings_of_a_state_are_as_many_as_the_search_without_symmetry_finds(c
 
 def test_every_rule_of_the_oracle_is_met_in_random_walks_through_what_the_model_leaves_out() -> None:
     met = set().union(
-        *(walks(number, wallet=wallet, seeds=60).rules for number in range(4) for wallet in (False, True))
+        *(walks(number, accounts, 60).rules for number in range(4) for accounts in (ORDERS, WITH_A_WALLET))
     )
     assert [str(rule) for rule in RULES if rule not in met] == []

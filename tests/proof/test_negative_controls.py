@@ -38,15 +38,20 @@ SMALL: Final = ({"p1": PAYME, "p2": PAYME}, {"p1": PAYME, "2": CLICK}, {"1": CLI
 OWN_CHECKS: Final = tuple(check for check in CHECKS if check is not agrees_with_the_oracle)
 
 
+def small(trial: Trial) -> tuple[dict[str, str], ...]:
+    """The casts in which the broken gateway has a part."""
+    return SMALL if type(trial.registers.click) is Click else SMALL[1:]
+
+
 def model(trial: Trial) -> None:
     """All that two payments can come to, held against the invariants alone."""
-    for cast in SMALL:
+    for cast in small(trial):
         explore(Model(cast, WITH_A_WALLET, trial.registers, checks=OWN_CHECKS))
 
 
 def oracle(trial: Trial) -> None:
     """The same, held against the second reading of the rules alone."""
-    for cast in SMALL:
+    for cast in small(trial):
         explore(Model(cast, ORDERS, trial.registers, symmetric=True, checks=(agrees_with_the_oracle,)))
 
 
@@ -152,7 +157,7 @@ FOUND_OUT: Final[list[tuple[Any, list[Tool]]]] = [
     (broken.Silent(**broken.PAYME), [model, oracle, simulator, matrix]),
     (broken.Dicing(**broken.PAYME), [oracle, matrix, THE_SAME]),
     (broken.OwnClock(**broken.PAYME), [walks]),
-    (broken.Rounded(**broken.PAYME), [model, oracle, doubts]),
+    (broken.Rounded(**broken.PAYME), [model, oracle]),
     (broken.AnyAccount(**broken.PAYME), [model, oracle]),
     (broken.AnyAmount(**broken.PAYME), [model, oracle]),
     (broken.Unclamped(**broken.PAYME), [model, walks, simulator]),
