@@ -20,7 +20,7 @@ from paytechuz_core.transaction import Account, Change, Fields, Millis, Transact
 JSON: Final = "application/json; charset=UTF-8"
 """The content type of every answer."""
 
-OTHER_METHODS: Final = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
+OTHER_METHODS: Final = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 """What a route answers besides POST, because the providers want an error of theirs with HTTP 200."""
 
 CONSUMED: Final = (

@@ -43,6 +43,9 @@ def payme_of(
     if not payme_id:
         message = "payme_id is empty: set it to the cash register's id from Payme's cabinet"
         raise ConfigurationError(message, "payme_id")
+    if not isinstance(login, str) or not login:
+        message = f'login must be a text, "Paycom" for every cash register, not {login!r}'
+        raise ConfigurationError(message, "login")
     least, most = bounds_of(minimum, maximum)
     return Payme(
         keys=keys_of("payme_key", "the cash register's key from Payme's cabinet", keys),
@@ -123,6 +126,20 @@ def bounds_of(minimum: Som | None, maximum: Som | None) -> tuple[Tiyin, Tiyin | 
         message = f"maximum {maximum!r} is less than minimum: nothing could be paid"
         raise ConfigurationError(message, "maximum")
     return least, most
+
+
+def check_kinds(fields: tuple[Any, ...], columns: tuple[Any, ...] | None, *, one_time_payment: Any, clock: Any) -> None:
+    """Refuse settings of a wrong kind, which would be taken for something else: the text "False" is true."""
+    if not isinstance(one_time_payment, bool):
+        message = f"one_time_payment must be True or False, not {one_time_payment!r}"
+        raise ConfigurationError(message, "one_time_payment")
+    for setting, names in (("account_field", fields), ("account_column", columns or ())):
+        if not all(isinstance(name, str) for name in names):
+            message = f"{setting} must be a name, or a list of names, not {list(names)!r}"
+            raise ConfigurationError(message, setting)
+    if not callable(clock):
+        message = f"clock must be a function that gives milliseconds since 1970, not {clock!r}"
+        raise ConfigurationError(message, "clock")
 
 
 @lru_cache

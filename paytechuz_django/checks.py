@@ -9,6 +9,7 @@ from contextlib import suppress
 from traceback import extract_tb
 from typing import Any, Final
 
+import django
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
@@ -41,6 +42,7 @@ PROBLEMS: Final = {
     "E013": "the database has no database transactions (only with `check --database`)",
     "W001": "`TEST_KEY` is set while `DEBUG` is off: whoever knows it can mark orders paid",
     "W002": "a key looks like an example, not like a key",
+    "W003": "MariaDB or MySQL is spoken to without `utf8mb4`, as Django before 5.2 does: an emoji in an account fails",
 }
 """Every check by its number; what Django shows and silences is `paytechuz.E001`."""
 
@@ -137,6 +139,10 @@ def problems_of_connection(webhook: Webhook, using: str) -> Iterator[CheckMessag
         check_commits(connection)
     except ConfigurationError as error:
         yield problem("E012", str(error), None, f"DATABASES[{using!r}]")
+    options = connection.settings_dict.get("OPTIONS", {})
+    if connection.vendor == "mysql" and django.VERSION < (5, 2) and options.get("charset") != "utf8mb4":
+        seen = f"DATABASES[{using!r}] speaks a character set without emoji, so an account with one is a system error"
+        yield problem("W003", seen, 'Let its OPTIONS have "charset": "utf8mb4".', f"DATABASES[{using!r}]")
     spared = getattr(webhook.callback, "_non_atomic_requests", ())
     if webhook.callback is not None and connection.settings_dict.get("ATOMIC_REQUESTS") and using not in spared:
         yield problem("E011", f"ATOMIC_REQUESTS of {using!r} begins a database transaction around it", WRAPS, webhook)

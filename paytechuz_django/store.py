@@ -107,8 +107,9 @@ def begin(unit: Unit, stack: ExitStack) -> None:
     """Begin the database transaction, which nobody else may be in."""
     connection = unit.connection
     check_commits(connection)
-    if outermost := not connection.in_atomic_block:
-        connection.close_if_unusable_or_obsolete()  # an attempt before this one may have lost it
+    outermost = not connection.in_atomic_block
+    if outermost and connection.errors_occurred and not connection.is_usable():
+        connection.close()  # an attempt before this one has lost it
     unit.driver = connection.connection
     try:
         # Durable: none is around it, but for the one that a TestCase keeps around each test.
@@ -129,6 +130,11 @@ def check_commits(connection: BaseDatabaseWrapper) -> None:
     if not connection.settings_dict.get("AUTOCOMMIT", True):
         where = f"DATABASES[{connection.alias!r}]['AUTOCOMMIT']"
         message = f"{where} is False, so nothing would ever be committed: remove it"
+        raise ConfigurationError(message, "AUTOCOMMIT")
+    if connection.connection is not None and not connection.in_atomic_block and not connection.get_autocommit():
+        message = (
+            "the webhook is called after set_autocommit(False), with work that it would lose: use atomic() instead"
+        )
         raise ConfigurationError(message, "AUTOCOMMIT")
 
 

@@ -31,7 +31,7 @@ from paytechuz_core.handler import CONSUMED, JSON, SyncHandler
 from paytechuz_core.hooks import Drafts, Hooks
 from paytechuz_core.inbound import BODY_LIMIT, Inbound
 from paytechuz_core.repository import ConfigurationError
-from paytechuz_core.settings import Keys, Som, check_hooks, click_of, frozen, keys_of, payme_of, several
+from paytechuz_core.settings import Keys, Som, check_hooks, check_kinds, click_of, frozen, keys_of, payme_of, several
 from paytechuz_core.transaction import Fields
 from paytechuz_django.accounts import DjangoAccounts, accounts_of, model_named
 from paytechuz_django.models import PaymentTransaction
@@ -65,11 +65,13 @@ class WebhookView(SyncHandler, View):
         super().__init__(**settings)
         handler: Any = type(self)
         check_hooks(handler)
+        fields, columns = several(self.setting("account_field", "id")), several(self.setting("account_column")) or None
+        one_time = self.setting("one_time_payment", default=True)
+        check_kinds(fields, columns, one_time_payment=one_time, clock=self.clock)
         model = model_named("account_model", self.setting("account_model"))
         self.using = database_of(model)
         self.accounts = accounts_of(
-            model, several(self.setting("account_field", "id")), several(self.setting("account_column")) or None,
-            self.setting("amount_field", "amount"), self.setting("one_time_payment", default=True),
+            model, fields, columns, self.setting("amount_field", "amount"), one_time,
             self.setting("account_key_type"), self.finds_otherwise(),
         )  # fmt: skip
 
@@ -195,8 +197,9 @@ def read(request: HttpRequest) -> Inbound:
         body = (request.META["wsgi.input"] if chunked else request).read(BODY_LIMIT + 1)
     except Exception:  # noqa: BLE001 - each server has its own for a client that goes away, or sends no proper chunks
         return Inbound(request.method or "", request.headers, None)
-    if not body and length != "0":
+    if not body and length.isdecimal() and int(length) > 0:
         log.error(CONSUMED)
+        return Inbound(request.method or "", request.headers, None)
     return Inbound(request.method or "", request.headers, body if len(body) <= BODY_LIMIT else None)
 
 

@@ -1,12 +1,14 @@
 """`manage.py check`: each problem from a real mistake, by its own number and with its fix; none in a right project."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Final
 
+import django
 import pytest
 from django.core.checks import CheckMessage, run_checks
 from django.core.management import call_command
@@ -207,6 +209,21 @@ def with_database(name: str, **settings: Any) -> CheckMessage:
         return only(routed())
 
 
+@contextmanager
+def older_django_on_mysql(**options: str) -> Iterator[None]:
+    """Be a release of Django that speaks another character set by itself."""
+    add_database("older", sqlite(Path()), ENGINE="django.db.backends.mysql", OPTIONS=options)
+    with on("older"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(django, "VERSION", (5, 1, 0, "final", 0))
+        yield
+
+
+def without_emoji() -> CheckMessage:
+    """Speak it."""
+    with older_django_on_mysql():
+        return only(routed())
+
+
 def inside_atomic_requests() -> CheckMessage:
     """Lose the exemption from ATOMIC_REQUESTS."""
     add_database("atomic", sqlite(Path()))
@@ -352,6 +369,7 @@ MISTAKES: Final[dict[str, list[tuple[Callable[[], CheckMessage], str, str]]]] = 
         (lambda: only(routed(), PAYTECHUZ=payme(TEST_KEY="test_key")), "test_key looks", "TEST_KEY"),
         (lambda: only(path("", ShopClick.as_view(secret_key="secret"))), "secret_key looks", "as_view(secret_key=…)"),
     ],
+    "W003": [(without_emoji, "emoji", "utf8mb4")],
 }
 
 
@@ -412,6 +430,11 @@ def test_a_handler_that_is_routed_is_told_of_once_and_one_that_is_set_up_otherwi
     assert only(routed(), PAYTECHUZ=empty).id == "paytechuz.E003"
     message = only(routed(payme_key=KEY), PAYTECHUZ=empty)
     assert (message.id, "HANDLER" in str(message.obj)) == ("paytechuz.E003", True)
+
+
+def test_a_database_that_is_spoken_to_in_utf8mb4_is_fine_with_an_older_django() -> None:
+    with older_django_on_mysql(charset="utf8mb4"):
+        assert problems(routed()) == []
 
 
 # Where views are found

@@ -55,7 +55,7 @@ PATIENCE: Final = 30
 """How many seconds anyone waits for what must come at once: only a defect ever waits so long."""
 
 PAYMENTS: Final = PaymentTransaction.__table__
-METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"]
 
 
 class Base(DeclarativeBase):

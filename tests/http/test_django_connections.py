@@ -175,20 +175,63 @@ def test_a_server_that_is_not_there_is_a_system_error_at_once(open_shop: Open, m
 
 
 @contextmanager
+def forgotten(signals: tuple[Any, ...]) -> Iterator[None]:
+    """Let no request close a connection, as django.test.Client does."""
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    try:
+        yield
+    finally:
+        for signal in signals:
+            signal.connect(close_old_connections)
+
+
+@contextmanager
 def like_a_test_case(alias: str) -> Iterator[None]:
     """Do as django.test.TestCase does around each test."""
     around: Any = transaction.atomic(using=alias)
     around._from_testcase = True  # noqa: SLF001 - Django's own mark
+    with forgotten((request_started, request_finished)), around:
+        yield
+        transaction.set_rollback(True, using=alias)
+
+
+@pytest.mark.every_database
+def test_work_that_a_middleware_has_left_uncommitted_is_not_thrown_away_unseen(
+    open_shop: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = open_shop()
+    order, alias = shop.database.order(), shop.database.alias
     signals = (request_started, request_finished)
-    for signal in signals:
-        signal.disconnect(close_old_connections)  # as django.test.Client does
-    try:
-        with around:
-            yield
-            transaction.set_rollback(True, using=alias)
-    finally:
-        for signal in signals:
-            signal.connect(close_old_connections)
+    with forgotten(signals):
+        transaction.set_autocommit(False, using=alias)
+        try:
+            DjangoOrder.objects.filter(pk=order).update(status="by the middleware")
+            assert shop.check_perform(order).code == -32400
+            transaction.commit(using=alias)
+        finally:
+            transaction.set_autocommit(True, using=alias)
+    assert "set_autocommit(False)" in caplog.text
+    assert shop.database.find(order).status == "by the middleware"
+
+
+def test_one_connection_serves_all_of_an_expiry(open_shop: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = open_shop()
+    for number in range(5):
+        shop.create(str(number), shop.database.order()).ok()
+    shop.clock.advance(HALF_DAY + 1)
+    connection: Any = connections[shop.database.alias]
+    connection.close()
+    made: list[Any] = []
+    connect = connection.get_new_connection
+
+    def counted(given: Any) -> Any:
+        made.append(given)
+        return connect(given)
+
+    monkeypatch.setattr(connection, "get_new_connection", counted)
+    assert shop.expire() == (5, 0)
+    assert len(made) == 1, "with CONN_MAX_AGE at 0, too"
 
 
 @pytest.mark.every_database

@@ -14,6 +14,8 @@ from django.db import DatabaseError, IntegrityError, connections, transaction
 from django.db.models import F
 
 from paytechuz.integrations.django import payment_cancelled, payment_created, payment_succeeded
+from paytechuz_core.decision import MOVES as MOVES_OF_ALL
+from paytechuz_django.signals import BY_MOVE
 from tests.django.project import Router
 from tests.django.shop.models import Order
 from tests.http.clients import EXAMPLE, HALF_DAY, Habit
@@ -381,6 +383,10 @@ def test_what_a_receiver_writes_into_the_transaction_reaches_nobody(open_shop: O
     finally:
         payment_created.disconnect(receive)
     assert (told, shop.database.payment("a")["extra_data"]) == ([("a", {})], {})
+
+
+def test_there_is_a_signal_for_each_move() -> None:
+    assert BY_MOVE.keys() == MOVES_OF_ALL
 
 
 def test_signals_tell_nothing_of_what_was_not_saved(open_shop: Open, heard: list[Any]) -> None:
