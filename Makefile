@@ -16,7 +16,7 @@ SERVES := serve-fastapi serve-django serve-django-asgi serve-flask
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo serve $(DEMOS) $(SERVES) test check coverage seed verify benchmark docs messages clean
+.PHONY: help install demo serve $(DEMOS) $(SERVES) test check coverage seed verify mutants benchmark docs messages clean
 
 help:  ## list what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -65,6 +65,10 @@ seed: $(READY)
 verify: $(READY)  ## the exhaustive proof, and EVENTS simulated events with every fault
 	@$(RUN) -m tests.proof.verify $(EVENTS)
 
+mutants: $(READY)  ## break each line that decides about money, and list what no test noticed; takes hours
+	@$(RUN) -m mutmut run --max-children $(WORKERS)
+	@$(RUN) -m mutmut results
+
 benchmark: $(READY)  ## speed, as ratios within one run
 	@$(RUN) -m benchmarks
 
@@ -75,5 +79,5 @@ docs: $(READY)  ## write the generated pages of docs/ anew
 	@$(RUN) docs/generate.py
 
 clean:  ## remove the virtual environments and every cache
-	@rm -rf .venv .venv-* .coverage .coverage.* htmlcov .hypothesis .*_cache build dist
+	@rm -rf .venv .venv-* .coverage .coverage.* htmlcov mutants .hypothesis .*_cache build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
