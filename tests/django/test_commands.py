@@ -607,8 +607,9 @@ def test_tables_without_transactions_on_mariadb_are_told(alias: str, table: str)
             cursor.execute(f"ALTER TABLE {table} ENGINE=InnoDB")
 
 
-def test_a_database_that_does_not_answer_is_told(alias: str, tmp_path: Path) -> None:
+def test_a_database_that_does_not_answer_is_told(alias: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del alias
+    monkeypatch.setattr(connections, "settings", dict(connections.settings))  # it is known to this test alone
     add_database("gone", sqlite(tmp_path / "no" / "such" / "folder"))
     with on("gone"):
         said = sick()
