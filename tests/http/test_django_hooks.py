@@ -18,9 +18,10 @@ from paytechuz_core.decision import MOVES as MOVES_OF_ALL
 from paytechuz_django.signals import BY_MOVE
 from tests.django.project import Router
 from tests.django.shop.models import Order
+from tests.http import test_hooks
 from tests.http.clients import EXAMPLE, HALF_DAY, Habit
 from tests.http.django import DjangoClient
-from tests.http.test_hooks import MOVES, PAID, Broken, Move, make, stored
+from tests.http.test_hooks import MOVES, PAID, Broken, Move, hook
 
 pytestmark = pytest.mark.clients.with_args(DjangoClient)
 
@@ -66,6 +67,7 @@ def takes_back_a_part(self: Any, transaction_: Any) -> None:
 
 
 def handles_a_failed_statement_in_an_atomic_of_its_own(self: Any, transaction_: Any) -> None:
+    Order.objects.create(amount=1, voucher="taken")
     with suppress(IntegrityError), transaction.atomic(using=self.using):
         Order.objects.create(amount=1, voucher="taken")
     mark(transaction_)
@@ -167,31 +169,11 @@ def rolls_back_behind_djangos_back(self: Any, transaction_: Any) -> None:
 DISPUTED = (swallows_a_failed_statement, rolls_back_behind_djangos_back)
 
 
-def hook(name: str, habit: Callable[[Any, Any], None], *, times: int = 1000) -> Habit:
-    """Make a hook of a habit; after that many calls it only updates, as a shop whose bug is mended."""
-    calls: list[int] = []
-
-    def run(self: Any, params: Any, transaction_: Any, account: Any = None) -> None:
-        del params, account
-        calls.append(1)
-        (habit if len(calls) <= times else updates)(self, transaction_)
-
-    run.__name__ = name
-    return run
-
-
 @pytest.mark.every_database
 @pytest.mark.parametrize("move", MOVES, ids=str)
 @pytest.mark.parametrize("habit", GOOD)
 def test_what_a_hook_does_is_committed_with_the_state(open_shop: Open, move: Move, habit: Any) -> None:
-    shop = open_shop(habits=[hook(move.hook, habit)])
-    shop.database.order(voucher="taken")
-    order = move.prepare(shop)
-    assert make(shop, move.call, order).result["state"] == move.state
-    found = shop.database.find(order)
-    assert (shop.database.states(), found.status, found.paid) == ({"a": move.state}, "touched", 1)
-    make(shop, move.call, order).ok()
-    assert (shop.database.find(order), shop.hooks) == (found, [move.hook])
+    test_hooks.test_what_a_hook_does_is_committed_with_the_state(open_shop, move, habit)
 
 
 @pytest.mark.every_database
@@ -200,31 +182,14 @@ def test_what_a_hook_does_is_committed_with_the_state(open_shop: Open, move: Mov
 def test_a_hook_whose_work_is_lost_leaves_nothing_and_the_repetition_can_succeed(
     open_shop: Open, move: Move, habit: Any
 ) -> None:
-    shop = open_shop(habits=[hook(move.hook, habit, times=1)])
-    shop.database.order(voucher="taken")
-    order = move.prepare(shop)
-    before = stored(shop)
-    assert make(shop, move.call, order).code == -32400
-    assert stored(shop) == before
-    assert make(shop, move.call, order).result["state"] == move.state
-    found = shop.database.find(order)
-    assert (shop.database.states(), found.status, found.paid) == ({"a": move.state}, "touched", 1)
+    test_hooks.test_a_hook_whose_work_is_lost_leaves_nothing_and_the_repetition_can_succeed(open_shop, move, habit)
 
 
 @pytest.mark.every_database
 @pytest.mark.parametrize("move", MOVES, ids=str)
 @pytest.mark.parametrize("habit", DISPUTED)
 def test_a_success_is_whole_and_a_system_error_is_nothing(open_shop: Open, move: Move, habit: Any) -> None:
-    shop = open_shop(habits=[hook(move.hook, habit)])
-    order = move.prepare(shop)
-    before = stored(shop)
-    answer = make(shop, move.call, order)
-    if answer.code is None:
-        found = shop.database.find(order)
-        assert (shop.database.states(), found.status, found.paid) == ({"a": move.state}, "touched", 1)
-    else:
-        assert answer.code == -32400
-        assert stored(shop) == before
+    test_hooks.test_a_success_is_whole_and_a_system_error_is_nothing(open_shop, move, habit)
 
 
 @pytest.mark.every_database(but="sqlite")  # whose one writer never meets a deadlock
