@@ -35,6 +35,12 @@ class Race:
     storage: Storage = in_memory
     engine: Engine = ahandle
 
+    def __str__(self) -> str:
+        """Tell who meets where."""
+        stored = ", ".join(f"{row.transaction_id} in state {row.state.value}" for row in self.rows) or "nothing"
+        one, other = self.messages
+        return f"a. {one}\nb. {other}\nmeet where {stored} is stored"
+
     def serial(self) -> tuple[Outcome, Outcome]:
         """Give what comes of one after the other, both ways."""
         first, _ = self.played([0] * 99)
@@ -90,21 +96,24 @@ def spoken(request: Request) -> str:
 
 def every_schedule_is_serial(race: Race) -> int:
     """Raise `Broken` unless each schedule ends as a serial order does. Gives how many there were."""
-    serial = race.serial()
-    count = 0
+    try:
+        return judged(race)
+    except Broken as broken:
+        told = f"{broken}\n{race}"
+        raise Broken(told) from None
+
+
+def judged(race: Race) -> int:
+    """Play every schedule; give how many there were, or raise what is wrong with one."""
+    serial, count = race.serial(), 0
     for outcome, taken in race.schedules():
         count += 1
-        if count > ENOUGH:
-            message = f"{race.messages[0]} and {race.messages[1]} start over without end"
-            raise Broken(message)
         if outcome not in serial:
-            one, other = race.messages
             turns = "".join("ab"[turn] for turn in taken)
-            stored = ", ".join(f"{row.transaction_id} in state {row.state.value}" for row in race.rows) or "nothing"
-            message = (
-                f"a. {one}\nb. {other}\nmeet where {stored} is stored; their turns are {turns}\n"
-                f"that ends as {outcome}\na then b:     {serial[0]}\nb then a:     {serial[1]}"
-            )
+            message = f"turns {turns} end as no serial order does: {outcome}\na, b: {serial[0]}\nb, a: {serial[1]}"
+            raise Broken(message)
+        if count > ENOUGH:
+            message = "they start over without end"
             raise Broken(message)
     return count
 

@@ -1,10 +1,13 @@
 """Whatever three payments come to, whatever is said then: the gateways do as the second reading of the rules says."""
 
+from itertools import chain
+
 import pytest
 
+from paytechuz_core.payme.calls import Call, Expire
 from paytechuz_core.testing.explore import CASTS, ORDERS, WITH_A_WALLET, Model, explore, verify_twins
-from paytechuz_core.testing.messages import CLICK, PAYME
-from paytechuz_core.testing.oracle import RULES
+from paytechuz_core.testing.messages import CLICK, NOW, PAYME, Registers
+from paytechuz_core.testing.oracle import RULES, late
 from tests.proof.verify import walks
 
 # Tracing every line of two hundred thousand decisions would only say that they were taken.
@@ -38,3 +41,13 @@ def test_every_rule_of_the_oracle_is_met_in_random_walks_through_what_the_model_
         *(walks(number, accounts, 60).rules for number in range(4) for accounts in (ORDERS, WITH_A_WALLET))
     )
     assert [str(rule) for rule in RULES if rule not in met] == []
+
+
+def test_our_sweep_ends_what_is_late_at_payme_and_nothing_else() -> None:
+    registers = Registers()
+    explored = explore(Model({"p1": PAYME, "2": CLICK}, symmetric=True, checks=()))
+    for row in chain.from_iterable(explored.rows):
+        gateway = registers.payme if row.gateway == PAYME else registers.click
+        id = row.transaction_id
+        ends = Call(None, Expire(id=id), {"id": id, "reason": 4}) if row.gateway == PAYME and late(row, NOW) else None
+        assert gateway.expiry(row, NOW) == ends

@@ -1,5 +1,6 @@
 """Every tool notices what it is for: all that is in `tests.proof.broken` is found out, by each tool that should."""
 
+import pickle
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -28,6 +29,7 @@ from tests.core.strategies import lived
 from tests.core.test_memory import check_one_winner, shop
 from tests.core.wire import NOW, check_perform, create
 from tests.proof import broken
+from tests.proof.verify import Task, timed
 
 # What is broken runs into errors that tracing would only slow down.
 pytestmark = pytest.mark.no_cover
@@ -229,6 +231,14 @@ def test_a_storm_of_threads_finds_a_broken_storage_too(storage: type[Memory], ch
     check(shop())
     with pytest.raises(AssertionError):
         check(storage(shop().find_account))
+
+
+@pytest.mark.parametrize("tool", [model, races, simulator], ids=name_of)
+def test_what_is_found_in_another_process_is_told_in_this_one(tool: Tool) -> None:
+    trial = Trial(Registers(payme=broken.Revives(**broken.PAYME)))
+    with pytest.raises(AssertionError) as found:
+        timed(Task("control", tool, (trial,), 0))  # type: ignore[arg-type]
+    assert "\n" in str(pickle.loads(pickle.dumps(found.value)))  # noqa: S301 - our own
 
 
 def test_nothing_is_broken_in_vain() -> None:
