@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?=
 WORKERS ?= 2
+EVENTS ?= 2000000
 
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -15,7 +16,7 @@ SERVES := serve-fastapi serve-django serve-django-asgi serve-flask
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo serve $(DEMOS) $(SERVES) test check coverage seed benchmark docs clean
+.PHONY: help install demo serve $(DEMOS) $(SERVES) test check coverage seed verify mutants benchmark docs messages clean
 
 help:  ## list what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -62,12 +63,22 @@ seed: $(READY)
 	@if [ -e $(SEED) ]; then $(RUN) $(SEED) $(RUN); \
 	else echo "Skipped: the seed document's own code, because $(SEED) is not here."; fi
 
+verify: $(READY)  ## the exhaustive proof, and EVENTS simulated events with every fault
+	@$(RUN) -m tests.proof.verify $(EVENTS)
+
+mutants: $(READY)  ## break each line that decides about money, and list what no test noticed; takes hours
+	@$(RUN) -m mutmut run --max-children $(WORKERS)
+	@$(RUN) -m mutmut results
+
 benchmark: $(READY)  ## speed, as ratios within one run
 	@$(RUN) -m benchmarks
+
+messages: $(READY)  ## bring the translations of the Django admin up to date with its texts
+	@$(RUN) -m tests.django.messages
 
 docs: $(READY)  ## write the generated pages of docs/ anew
 	@$(RUN) docs/generate.py
 
 clean:  ## remove the virtual environments and every cache
-	@rm -rf .venv .venv-* .coverage .coverage.* htmlcov .hypothesis .*_cache build dist
+	@rm -rf .venv .venv-* .coverage .coverage.* htmlcov mutants .hypothesis .*_cache build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

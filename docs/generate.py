@@ -1,8 +1,8 @@
 """Fill in what docs/reference/ says of the code, so that it cannot say anything else: `make docs`.
 
 A page is ordinary Markdown. What stands between `<!-- generated: NAME -->` and `<!-- end -->` is computed here: replies
-by `decide` and `parse` of Payme and Click, states from TRANSITIONS, errors from their lists. The rest is written by
-hand.
+by `decide` and `parse` of Payme and Click, states from TRANSITIONS, errors from their lists, settings from those that
+Django's adapter knows. The rest is written by hand.
 """  # noqa: INP001 - a program beside the pages that it fills
 
 import json
@@ -28,6 +28,7 @@ from paytechuz_core.payme.errors import ERRORS, Error
 from paytechuz_core.payme.replies import Reply
 from paytechuz_core.testing import ClickTill
 from paytechuz_core.transaction import HALF_DAY, TRANSITIONS, Account, Change, Reason, State, Transaction, create
+from paytechuz_django.settings import ENVIRONMENT, KNOWN
 
 REFERENCE: Final = Path(__file__).parent / "reference"
 REGION: Final = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -658,6 +659,72 @@ def one_code(code: Code) -> str:
     return "\n".join(f"- **{name}:** {text}" for name, text in facts.items())
 
 
+# Django's settings
+
+REQUIRED: Final = ""
+SETTINGS: Final[Mapping[str, tuple[str, str]]] = {
+    "payme_id": (REQUIRED, "the cash register's id, from Payme's cabinet"),
+    "payme_key": (
+        REQUIRED,
+        "its key. While keys rotate a list of them, or a callable without arguments that gives one or several",
+    ),
+    "test_key": ("None", "the key of Payme's sandbox, valid besides. It has no place in production: `paytechuz.W001`"),
+    "service_id": (REQUIRED, "the service's number, from Click's cabinet"),
+    "secret_key": (REQUIRED, "its secret key; several, or a callable, as `PAYME_KEY`"),
+    "account_model": (REQUIRED, 'what is paid: `"orders.Order"`, the model\'s whole path, or the class'),
+    "account_field": (
+        '"id"',
+        "the provider's field that names it, as in its cabinet; with Payme several are allowed, in a list",
+    ),
+    "account_column": (
+        "None",
+        (
+            "the model's field (or several) where it is called otherwise. None: called the same; `order_id`, where the "
+            "model has no such field, is the primary key"
+        ),
+    ),
+    "account_key_type": ("None", "`int`, `str` or `UUID`, where the field's own class hides which of them it is"),
+    "amount_field": ('"amount"', "the field or property that has the price, in som"),
+    "one_time_payment": (
+        "True",
+        "True: it is paid once, and exactly. False: any number of payments of any amount, for balances",
+    ),
+    "minimum": ("None", "the least that a balance takes at once, in som: a Decimal, an int or a text"),
+    "maximum": ("None", "the most, likewise"),
+    "login": ('"Paycom"', "the login that Payme calls with"),
+    "held_code": (
+        "-31051",
+        (
+            "what CreateTransaction says of an order that another transaction holds; or -31008, for a cash register "
+            "whose test insists"
+        ),
+    ),
+    "messages": ("{}", 'other words for errors: `{-31050: {"ru": …, "uz": …, "en": …}}`'),
+    "commission_percent": ("0", "what the customer pays on top of the price; a Decimal, an int or a text"),
+    "action": ("None", "0 or 1 for a URL that serves Prepare or Complete only"),
+    "lifetime": ("timedelta(hours=12)", "how long a prepared attempt keeps the order from another provider"),
+    "handler": (
+        "None",
+        (
+            'the path of your view class, `"orders.payments.ShopPayme"`: whose hooks `manage.py paytechuz_expire` '
+            "calls. Only here, and needed by nothing else"
+        ),
+    ),
+}
+"""Every setting of Django's: its default, written in Python (REQUIRED where there is none), and what it is."""
+
+
+def settings_of(provider: str) -> str:
+    """List what PAYTECHUZ may say of a provider."""
+    rows = []
+    for name in KNOWN[provider]:
+        default, meaning = SETTINGS[name]
+        attribute = "" if name == "handler" else f"`{name}`"
+        variable = f"`{ENVIRONMENT[name]}`" if name in ENVIRONMENT else ""
+        rows.append([f"`{name.upper()}`", meaning, f"`{default}`" if default else "required", attribute, variable])
+    return table(["In `PAYTECHUZ`", "What it is", "Default", "Attribute, `as_view`", "Environment"], rows)
+
+
 REGIONS: Final[Mapping[str, Callable[[], str]]] = {
     "calls about a known transaction": known_transaction,
     "a new transaction for an order": new_for_an_order,
@@ -680,6 +747,8 @@ REGIONS: Final[Mapping[str, Callable[[], str]]] = {
     "Click: requests that are no call": no_click_call,
     "all codes of Click": all_codes,
     **{f"code {each.number} of Click": partial(one_code, each) for each in Code},
+    "Django's settings of Payme": partial(settings_of, "PAYME"),
+    "Django's settings of Click": partial(settings_of, "CLICK"),
 }
 
 if __name__ == "__main__":

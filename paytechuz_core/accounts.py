@@ -73,7 +73,8 @@ class Accounts:
         """Say that several objects have these values."""
         return ConfigurationError(
             f"several accounts have this {self.model.__name__}.{', '.join(values)}: let account_column name what is "
-            "unique"
+            "unique",
+            "account_column",
         )
 
     def hold_for(self, fields: Fields) -> str | None:
@@ -91,7 +92,7 @@ class Accounts:
                 f"{self.model.__name__}.{self.primary} is a {type(key).__name__}, its column says "
                 f"{self.primary_kind.__name__}: pass account_key_type={type(key).__name__} to the handler"
             )
-            raise ConfigurationError(message)
+            raise ConfigurationError(message, "account_key_type")
         return Account(
             id=self.restore(str(key)),  # the plain type: a driver may give a subclass of its own (asyncpg's UUID)
             amount_tiyin=self._price(found) if self.one_time else None,
@@ -113,7 +114,7 @@ class Accounts:
             return som_to_tiyin(price)
         except ValueError as error:
             message = f"{self.model.__name__}.{self.amount_field} is {price!r}: {error}"
-            raise ConfigurationError(message) from error
+            raise ConfigurationError(message, "amount_field") from error
 
 
 def columns_of(
@@ -125,7 +126,7 @@ def columns_of(
         columns = tuple(primary if name == "order_id" not in there else name for name in fields)
     if len(columns) != len(fields):
         message = f"account_column must name one column for each account_field: {fields} and {columns}"
-        raise ConfigurationError(message)
+        raise ConfigurationError(message, "account_column")
     return dict(zip(fields, columns, strict=True))
 
 
@@ -136,7 +137,7 @@ def other_kind(model: type, name: str, kind: type) -> Kind:
             f"{model.__name__}.{name} is a {kind.__name__}; accounts are found by integers, texts or UUIDs. Where the "
             "column's type only hides one of these, say it: account_key_type=UUID"
         )
-        raise ConfigurationError(message)
+        raise ConfigurationError(message, "account_column")
     return Kind(kind, 2**63 - 1 if kind is int else TEXT_LIMIT, kind)
 
 
@@ -144,20 +145,23 @@ def no_column(model: type, name: str, there: Iterable[str]) -> ConfigurationErro
     """Say that the model has no such column."""
     return ConfigurationError(
         f"{model.__name__} has no column {name!r}: set account_column to the column that the cash register's "
-        f"account_field names; there are {sorted(there)}"
+        f"account_field names; there are {sorted(there)}",
+        "account_column",
     )
 
 
 def no_amount(model: type, name: str | None) -> ConfigurationError:
     """Say that the model has no such price."""
     return ConfigurationError(
-        f"{model.__name__} has no attribute {name!r}: set amount_field to the one that has the price in som"
+        f"{model.__name__} has no attribute {name!r}: set amount_field to the one that has the price in som",
+        "amount_field",
     )
 
 
 def inexact(model: type, name: str, kind: str, better: str) -> ConfigurationError:
     """Say that a column would round money."""
-    return ConfigurationError(f"{model.__name__}.{name} is {kind}, which cannot hold money exactly: make it {better}")
+    message = f"{model.__name__}.{name} is {kind}, which cannot hold money exactly: make it {better}"
+    return ConfigurationError(message, "amount_field")
 
 
 def parse_key(kind: type, value: Any, limit: int) -> Key | None:

@@ -25,6 +25,7 @@ from paytechuz_core.transaction import Millis
 
 CallT = TypeVar("CallT")
 ReplyT = TypeVar("ReplyT")
+T = TypeVar("T")
 Clock: TypeAlias = Callable[[], Millis]
 Pause: TypeAlias = Callable[[int], None]
 AsyncPause: TypeAlias = Callable[[int], Awaitable[None]]
@@ -98,6 +99,18 @@ def handle(
             for event in decision.aftermath:
                 announce(fire, event, drafts)
             return decision.reply
+    raise Conflict(LOST) from rival
+
+
+def insist(step: Callable[[], T], pause: Pause = jitter) -> T:
+    """Take a step of our own that no provider asks for; start over as `handle` does."""
+    rival = None
+    for attempt in range(ATTEMPTS):
+        pause(attempt)
+        try:
+            return step()
+        except Conflict as conflict:
+            rival = conflict
     raise Conflict(LOST) from rival
 
 
@@ -195,6 +208,18 @@ async def ahandle(
             for event in decision.aftermath:
                 await aannounce(fire, event, drafts)
             return decision.reply
+    raise Conflict(LOST) from rival
+
+
+async def ainsist(step: Callable[[], Awaitable[T]], pause: AsyncPause = ajitter) -> T:
+    """Take a step of our own that no provider asks for; start over as `ahandle` does."""
+    rival = None
+    for attempt in range(ATTEMPTS):
+        await pause(attempt)
+        try:
+            return await step()
+        except Conflict as conflict:
+            rival = conflict
     raise Conflict(LOST) from rival
 
 

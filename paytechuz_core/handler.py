@@ -7,10 +7,11 @@ which opens one database transaction, and `_find`, which looks an account up; an
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from paytechuz_core.decision import Event, Gateway
-from paytechuz_core.engine import Clock, ahandle, arespond, complain, epoch_millis, handle, respond
+from paytechuz_core.engine import Clock, ahandle, ainsist, arespond, complain, epoch_millis, handle, insist, respond
 from paytechuz_core.hooks import Drafts, Hooks, call_hook, overrides, plain
 from paytechuz_core.inbound import Inbound
 from paytechuz_core.repository import AsyncRepository, Repository
@@ -19,11 +20,14 @@ from paytechuz_core.transaction import Account, Change, Fields, Millis, Transact
 JSON: Final = "application/json; charset=UTF-8"
 """The content type of every answer."""
 
-OTHER_METHODS: Final = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
+OTHER_METHODS: Final = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 """What a route answers besides POST, because the providers want an error of theirs with HTTP 200."""
 
-CONSUMED: Final = "the request's body was read before the webhook handler: let nothing that runs before it read it"
-"""What is logged where a dependency, a middleware or another of the merchant's functions left no body to read."""
+CONSUMED: Final = (
+    "the request's body was read before the webhook handler: let no dependency or middleware read it, "
+    "nor a `before_request` function read it as a form"
+)
+"""What is logged where something of the merchant's left no body to read."""
 
 PAGE = 500
 """How many transactions are looked through at a time where there may be any number."""
@@ -36,6 +40,13 @@ class Expiry(NamedTuple):
 
     expired: int
     failed: int
+
+    def __str__(self) -> str:
+        """Say it."""
+        return f"{self.expired} expired, {self.failed} failed"
+
+
+AGAIN: Final = "what failed is as it was, and the next run tries it again; the log `paytechuz` says why it failed"
 
 
 class Named(Protocol):
@@ -138,10 +149,14 @@ class SyncHandler(Handler):
         if self._drafts is not None:
             self._drafts.reopen(*named)
             return
-        with self.begin() as repository:
-            found = repository.find_transactions(*named, None, for_update=True)
-            for change in reopened(found, self.clock()):
-                repository.save(change)
+
+        def at_once() -> None:
+            with self.begin() as repository:
+                found = repository.find_transactions(*named, None, for_update=True)
+                for change in reopened(found, self.clock()):
+                    repository.save(change)
+
+        insist(at_once)
 
     def expire(self) -> Expiry:
         """Cancel every unpaid transaction that is past its time, with the hooks, each in a database transaction.
@@ -160,13 +175,14 @@ class SyncHandler(Handler):
         return Expiry(expired, failed)
 
     def _unpaid(self) -> Iterator[Transaction]:
-        page: Sequence[Transaction] = ()
-        while True:
-            with self.begin() as repository:
-                page = repository.list_unpaid(self.gateway.name, page[-1].id or 0 if page else 0, PAGE)
-            if not page:
-                return
+        last = 0
+        while page := insist(partial(self._unpaid_after, last)):
             yield from page
+            last = page[-1].id or 0
+
+    def _unpaid_after(self, last: int) -> Sequence[Transaction]:
+        with self.begin() as repository:
+            return repository.list_unpaid(self.gateway.name, last, PAGE)
 
     def _account(self, fields: Fields) -> Account | None:
         with self._unit.hook(savepoint=self._asks_the_merchant()):
@@ -211,10 +227,14 @@ class AsyncHandler(Handler):
         if self._drafts is not None:
             self._drafts.reopen(*named)
             return
-        async with self.begin() as repository:
-            found = await repository.find_transactions(*named, None, for_update=True)
-            for change in reopened(found, self.clock()):
-                await repository.save(change)
+
+        async def at_once() -> None:
+            async with self.begin() as repository:
+                found = await repository.find_transactions(*named, None, for_update=True)
+                for change in reopened(found, self.clock()):
+                    await repository.save(change)
+
+        await ainsist(at_once)
 
     async def expire(self) -> Expiry:
         """Cancel every unpaid transaction that is past its time: see `SyncHandler.expire`."""
@@ -229,14 +249,15 @@ class AsyncHandler(Handler):
         return Expiry(expired, failed)
 
     async def _unpaid(self) -> AsyncIterator[Transaction]:
-        page: Sequence[Transaction] = ()
-        while True:
-            async with self.begin() as repository:
-                page = await repository.list_unpaid(self.gateway.name, page[-1].id or 0 if page else 0, PAGE)
-            if not page:
-                return
+        last = 0
+        while page := await ainsist(partial(self._unpaid_after, last)):
             for transaction in page:
                 yield transaction
+            last = page[-1].id or 0
+
+    async def _unpaid_after(self, last: int) -> Sequence[Transaction]:
+        async with self.begin() as repository:
+            return await repository.list_unpaid(self.gateway.name, last, PAGE)
 
     async def _account(self, fields: Fields) -> Account | None:
         async with self._unit.hook(savepoint=self._asks_the_merchant()):

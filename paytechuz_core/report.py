@@ -7,12 +7,12 @@ What a payer typed stands in a report, so both see to it that a text stays a tex
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from paytechuz_core.money import tiyin_to_som
-from paytechuz_core.transaction import Millis, State, Transaction, millis_to_datetime
+from paytechuz_core.transaction import Millis, State, Transaction, datetime_to_millis, millis_to_datetime
 
 COLUMNS: Final = (
     "gateway",
@@ -36,6 +36,10 @@ A program set to Russian or Uzbek cuts at semicolons, whatever is quoted.
 """
 
 
+MILLIS: Final = re.compile(r"[0-9]{13}", re.ASCII)
+DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+
+
 class Line:
     """What `csv.writer` writes to: gives the line back instead of keeping it."""
 
@@ -44,7 +48,39 @@ class Line:
         return line
 
 
-def csv_lines(transactions: Iterable[Transaction], zone: tzinfo = UTC) -> Iterator[str]:
+def window_of(start: str, end: str, aware: Callable[[datetime], datetime]) -> tuple[Millis, Millis]:
+    """Read from when to when a report goes, both ends included.
+
+    Each is a date (the whole day), a date and time by ISO 8601, or 13 digits of milliseconds since 1970. `aware` gives
+    a time without an offset its zone. Raises ValueError.
+    """
+    return moment_of(start, aware), moment_of(end, aware, last=True)
+
+
+def moment_of(text: str, aware: Callable[[datetime], datetime], *, last: bool = False) -> Millis:
+    """Read a moment; of a date, its first millisecond or its `last`."""
+    if MILLIS.fullmatch(text):
+        return int(text)
+    try:
+        if not DATE.fullmatch(text):
+            moment = datetime.fromisoformat(text)
+            return datetime_to_millis(moment if moment.tzinfo else aware(moment))
+        midnight = datetime.fromisoformat(text)
+        return datetime_to_millis(aware(midnight + timedelta(days=last))) - last
+    except (ValueError, OverflowError) as error:
+        message = (
+            f"{text!r} is no date (2026-11-27), no time (2026-11-27T10:00, with +05:00 or without) and no milliseconds "
+            "since 1970 (1795766400000)"
+        )
+        raise ValueError(message) from error
+
+
+def timed_by(gateway: str) -> str:
+    """Name the column that puts a gateway's transactions in order: Click tells no time of its own."""
+    return "provider_time" if gateway == "payme" else "created_at"
+
+
+def csv_lines(transactions: Iterable[Transaction], zone: tzinfo | None = UTC) -> Iterator[str]:
     r"""Give the lines of a CSV (RFC 4180), each with its line end; the first has the names of the columns.
 
     Amounts are exact som (`5000.00`), times ISO 8601 with their offset (`2026-01-02T08:04:05.678+05:00` for `zone`
@@ -75,12 +111,12 @@ def harmless(text: str) -> str:
     return FORMULA.sub(r"\1'", text)
 
 
-def iso(moment: Millis | None, zone: tzinfo) -> str:
+def iso(moment: Millis | None, zone: tzinfo | None) -> str:
     """Write a time exactly, or nothing where there is none."""
     return "" if moment is None else local(moment, zone).isoformat(timespec="milliseconds")
 
 
-def table_lines(transactions: Iterable[Transaction], zone: tzinfo = UTC) -> Iterator[str]:
+def table_lines(transactions: Iterable[Transaction], zone: tzinfo | None = UTC) -> Iterator[str]:
     """Give the lines of a table, without line ends: a head, the transactions, and how many of them are paid how much.
 
     Columns have fixed widths, because what comes is not known before it is written; a longer text moves its line's rest
@@ -115,6 +151,6 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
-def local(moment: Millis, zone: tzinfo) -> datetime:
-    """Give a time in a zone."""
+def local(moment: Millis, zone: tzinfo | None) -> datetime:
+    """Give a time in a zone; None is the server's own."""
     return millis_to_datetime(moment).astimezone(zone)

@@ -22,7 +22,14 @@ class Conflict(Exception):  # noqa: N818 - says what happened
 
 
 class ConfigurationError(Exception):
-    """The merchant's set-up cannot work. The message names the setting and the fix."""
+    """The merchant's set-up cannot work. The message names the setting and the fix.
+
+    `setting` is the one at fault, where it is one, as a handler's constructor calls it; None elsewhere.
+    """
+
+    def __init__(self, message: str, setting: str | None = None) -> None:
+        super().__init__(message)
+        self.setting = setting
 
 
 class Repository(Protocol):

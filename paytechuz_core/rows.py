@@ -4,7 +4,8 @@ Columns are named as in the core but for the four times, which stand under the n
 tiyin, a time is UTC to the millisecond, an account's key is text.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from paytechuz_core.repository import ConfigurationError
@@ -21,25 +22,44 @@ TIMES: Final = {
 UNIQUE_KEYS: Final = (("gateway", "transaction_id"), ("hold",))
 """What makes one payment of many requests."""
 
+INDEXES: Final = (("gateway", "provider_time"), ("account_id",))
+"""What keeps a statement and an order's history fast with millions of rows."""
 
-def misfit(
-    table: str, columns: Iterable[str], there: Iterable[str], unique: Iterable[Iterable[str]], fix: str
-) -> ConfigurationError | None:
-    """Say what is wrong with a table of payments, if anything is: `there` and `unique` are its columns and unique keys.
+TEXT_KEYS: Final = ("gateway", "transaction_id", "account_id", "hold")
+"""The texts that must compare byte for byte."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A table as its database describes it; without columns it is not there.
+
+    The rest only MariaDB and MySQL have: the collations of texts, and how many digits of a second a time has.
+    """
+
+    name: str
+    columns: Collection[str]
+    unique: Sequence[Sequence[str]]
+    indexes: Sequence[Sequence[str]]
+    collations: Mapping[str, str] = field(default_factory=dict)
+    digits: Mapping[str, int] = field(default_factory=dict)
+
+
+def misfit(seen: Seen, columns: Iterable[str], fix: str) -> ConfigurationError | None:
+    """Say what is wrong with a table of payments, if anything is; it must have `columns`.
 
     `fix` is how it is made: "call run_migrations(engine)".
     """
-    if not (found := set(there)):
-        return ConfigurationError(f"there is no table {table!r}: {fix}")
+    if not (found := set(seen.columns)):
+        return ConfigurationError(f"there is no table {seen.name!r}: {fix}")
     if missing := set(columns) - found:
         return ConfigurationError(
-            f"the table {table!r} is another program's, or an older paytechuz's: it has no {sorted(missing)}. "
+            f"the table {seen.name!r} is another program's, or an older paytechuz's: it has no {sorted(missing)}. "
             f"Rename it and {fix}"
         )
-    keys = [set(each) for each in unique]
+    keys = [set(each) for each in seen.unique]
     if any(set(each) not in keys for each in UNIQUE_KEYS):
         return ConfigurationError(
-            f"the table {table!r} has no unique keys on {UNIQUE_KEYS}, so payments could be stored twice. "
+            f"the table {seen.name!r} has no unique keys on {UNIQUE_KEYS}, so payments could be stored twice. "
             f"Rename it and {fix}"
         )
     return None

@@ -42,7 +42,10 @@ def payme_of(
     """Build and check Payme's gateway of a configuration, once."""
     if not payme_id:
         message = "payme_id is empty: set it to the cash register's id from Payme's cabinet"
-        raise ConfigurationError(message)
+        raise ConfigurationError(message, "payme_id")
+    if not isinstance(login, str) or not login:
+        message = f'login must be a text, "Paycom" for every cash register, not {login!r}'
+        raise ConfigurationError(message, "login")
     least, most = bounds_of(minimum, maximum)
     return Payme(
         keys=keys_of("payme_key", "the cash register's key from Payme's cabinet", keys),
@@ -71,21 +74,22 @@ def click_of(
 ) -> Click:
     """Build and check Click's gateway of a configuration, once."""
     if not str(service_id).isascii() or not str(service_id).isdigit():
-        message = f"service_id must be the service's number from Click's cabinet, not {service_id!r}"
-        raise ConfigurationError(message)
+        # Not quoted: it may be the secret key, in the wrong place.
+        message = "service_id must be the service's number from Click's cabinet: digits, nothing else"
+        raise ConfigurationError(message, "service_id")
     if len(fields) != 1:
         message = "account_field must be one field: Click sends only merchant_trans_id"
-        raise ConfigurationError(message)
+        raise ConfigurationError(message, "account_field")
     try:
         commission = Decimal(commission_percent) if type(commission_percent) in (Decimal, int, str) else None
     except InvalidOperation:
         commission = None
     if commission is None:
         message = f"commission_percent must be a Decimal, an int or their text, not {commission_percent!r}"
-        raise ConfigurationError(message)
+        raise ConfigurationError(message, "commission_percent")
     if not isinstance(lifetime, timedelta) or lifetime < timedelta(0):
         message = f"lifetime must be a timedelta that is not negative, such as timedelta(hours=12), not {lifetime!r}"
-        raise ConfigurationError(message)
+        raise ConfigurationError(message, "lifetime")
     least, most = bounds_of(minimum, maximum)
     return Click(
         secrets=keys_of("secret_key", "the service's secret key from Click's cabinet", secrets),
@@ -106,12 +110,12 @@ def keys_of(
     """Give the keys that are valid now; those that are known at start must not be empty."""
     if inspect.iscoroutinefunction(keys):
         message = f"{setting} is an async function: give a plain one that reads the keys from memory"
-        raise ConfigurationError(message)
+        raise ConfigurationError(message, setting)
     if callable(keys):
         return lambda: several(keys())
     if not keys or not all(isinstance(key, str) and key.strip() for key in keys):
         message = f"{setting} is empty or no text: set it to {what} (is its variable set?)"
-        raise ConfigurationError(message)
+        raise ConfigurationError(message, setting)
     return lambda: keys
 
 
@@ -120,8 +124,22 @@ def bounds_of(minimum: Som | None, maximum: Som | None) -> tuple[Tiyin, Tiyin | 
     least, most = bound("minimum", minimum or 0), None if maximum is None else bound("maximum", maximum)
     if most is not None and most < max(least, 1):
         message = f"maximum {maximum!r} is less than minimum: nothing could be paid"
-        raise ConfigurationError(message)
+        raise ConfigurationError(message, "maximum")
     return least, most
+
+
+def check_kinds(fields: tuple[Any, ...], columns: tuple[Any, ...] | None, *, one_time_payment: Any, clock: Any) -> None:
+    """Refuse settings of a wrong kind, which would be taken for something else: the text "False" is true."""
+    if not isinstance(one_time_payment, bool):
+        message = f"one_time_payment must be True or False, not {one_time_payment!r}"
+        raise ConfigurationError(message, "one_time_payment")
+    for setting, names in (("account_field", fields), ("account_column", columns or ())):
+        if not all(isinstance(name, str) for name in names):
+            message = f"{setting} must be a name, or a list of names, not {list(names)!r}"
+            raise ConfigurationError(message, setting)
+    if not callable(clock):
+        message = f"clock must be a function that gives milliseconds since 1970, not {clock!r}"
+        raise ConfigurationError(message, "clock")
 
 
 @lru_cache
@@ -149,7 +167,7 @@ def bound(name: str, som: Som) -> Tiyin:
     except ValueError as error:
         problem = str(error)
     message = f"{name} must be an amount in som, not {som!r}: {problem}"
-    raise ConfigurationError(message)
+    raise ConfigurationError(message, name)
 
 
 def frozen(messages: Mapping[int, Mapping[str, str]]) -> tuple[tuple[int, tuple[tuple[str, str], ...]], ...]:
@@ -159,7 +177,7 @@ def frozen(messages: Mapping[int, Mapping[str, str]]) -> tuple[tuple[int, tuple[
         for texts in messages.values()
     ):
         message = "messages must be {code: {'ru': …, 'uz': …, 'en': …}}, with texts in it"
-        raise ConfigurationError(message)
+        raise ConfigurationError(message, "messages")
     return tuple((code, tuple(texts.items())) for code, texts in messages.items())
 
 

@@ -144,13 +144,18 @@ class Transaction:
         """When it was cancelled, in UTC, or None."""
         return None if self.cancel_time is None else millis_to_datetime(self.cancel_time)
 
-    def expired(self, now: Millis) -> bool:
-        """Tell whether an unpaid transaction is past its `lifetime`: strictly later, by either clock.
+    @property
+    def deadline(self) -> Millis:
+        """The last millisecond of its `lifetime`, counted by either clock.
 
         The provider's time counts; our own backs it up, so that a forged or skewed future time cannot live for ever.
         """
         born = self.create_time if self.provider_time is None else min(self.provider_time, self.create_time)
-        return self.state is State.INITIATING and now - born > self.lifetime
+        return born + self.lifetime
+
+    def expired(self, now: Millis) -> bool:
+        """Tell whether an unpaid transaction is past its `deadline`: strictly later."""
+        return self.state is State.INITIATING and now > self.deadline
 
     def perform(self, now: Millis) -> Change:
         """Pay it: 1 → 2. The hold stays: a paid order is held for good."""

@@ -103,10 +103,9 @@ def root(model: type[models.Model]) -> type[models.Model]:
 
 def kind_of(model: type[models.Model], name: str, there: list[str], told: type | None) -> Kind:
     """Look at a field that accounts are found by; `told` is its type where the merchant had to say."""
-    try:
-        field: Any = model._meta.get_field(name)  # noqa: SLF001 - as above
-    except FieldDoesNotExist:
-        raise no_column(model, name, there) from None
+    if name not in there:  # Django knows a foreign key by two names, but only one gives the key
+        raise no_column(model, name, there)
+    field: Any = model._meta.get_field(name)  # noqa: SLF001 - as above
     while field.remote_field is not None:
         field = field.target_field
     match field.get_internal_type():
@@ -143,8 +142,8 @@ def model_named(setting: str, model: Any) -> type[models.Model]:
             found = apps.get_model(model) if model.count(".") == 1 else import_string(model)
         except (LookupError, ValueError, ImportError) as error:
             message = f'{setting} names no model, {model!r}: {error}. Write it as "app.Model" or with its whole path'
-            raise ConfigurationError(message) from error
+            raise ConfigurationError(message, setting) from error
     if not (isinstance(found, type) and issubclass(found, models.Model)):
         message = f'{setting} must be a Django model, or its name such as "orders.Order", not {model!r}'
-        raise ConfigurationError(message)
+        raise ConfigurationError(message, setting)
     return found

@@ -1,7 +1,8 @@
 """The app: `INSTALLED_APPS += ["paytechuz_django"]`."""
 
 from django.apps import AppConfig
-from django.utils.translation import gettext_lazy as _
+
+from paytechuz_django.texts import _
 
 
 class PaytechuzConfig(AppConfig):

@@ -17,10 +17,10 @@ from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
 from paytechuz_core.money import som_to_tiyin, tiyin_to_som
 from paytechuz_core.transaction import State, millis_to_datetime
+from paytechuz_django.texts import _, name_of
 
 
 class ExactTextField(models.CharField):  # type: ignore[type-arg] # generic in its stubs only
@@ -61,8 +61,11 @@ class UtcTimeField(models.DateTimeField):  # type: ignore[type-arg] # as above
         return utc if connection.vendor == "postgresql" else utc.replace(tzinfo=None).isoformat(" ", "microseconds")
 
     def select_format(self, compiler: Any, sql: str, params: Any) -> Any:
-        """Ask PostgreSQL for milliseconds where USE_TZ is off: it would answer in local time, which repeats an hour."""
-        if compiler.connection.vendor == "postgresql" and not settings.USE_TZ:
+        """Ask PostgreSQL for milliseconds where USE_TZ is off: it would answer in local time, which repeats an hour.
+
+        A subquery answers to the query around it, which goes on with a time.
+        """
+        if compiler.connection.vendor == "postgresql" and not settings.USE_TZ and not compiler.query.subquery:
             return f"(EXTRACT(EPOCH FROM {sql}) * 1000)::bigint", params
         return sql, params
 
@@ -139,7 +142,7 @@ class PaymentTransaction(models.Model):
 
     def __str__(self) -> str:
         """Say which payment it is."""
-        return f"{self.gateway} {self.transaction_id}"
+        return f"{name_of(self.gateway)} {self.transaction_id}"
 
     @property
     def amount(self) -> Decimal:

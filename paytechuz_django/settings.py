@@ -55,7 +55,7 @@ def section(provider: str) -> Mapping[str, Any]:
     """Give `PAYTECHUZ[provider]`; a name that nobody knows is a mistake, and told at once."""
     given = sections("PAYTECHUZ", getattr(settings, "PAYTECHUZ", {})).get(provider, {})
     known = {name.upper() for name in KNOWN[provider]}
-    if unknown := sorted(given.keys() - known):
+    if unknown := sorted(map(str, given.keys() - known)):
         message = f"PAYTECHUZ[{provider!r}] has {unknown}, which is no setting: there are {sorted(known)}"
         raise ConfigurationError(message)
     return given

@@ -25,9 +25,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q, QuerySet
 
 from paytechuz_core.drivers import is_conflict, is_duplicate
+from paytechuz_core.handler import PAGE
+from paytechuz_core.report import timed_by
 from paytechuz_core.repository import ConfigurationError, Conflict
-from paytechuz_core.rows import misfit, transaction_of, values_of
-from paytechuz_core.transaction import Account, Change, Fields, Key, Millis, State, Transaction
+from paytechuz_core.rows import Seen, misfit, transaction_of, values_of
+from paytechuz_core.transaction import Account, Change, Fields, Key, Millis, State, Transaction, millis_to_datetime
 from paytechuz_django.models import PaymentTransaction
 
 NESTED: Final = (
@@ -35,6 +37,7 @@ NESTED: Final = (
     "let no middleware or decorator wrap it in atomic() (ATOMIC_REQUESTS spares it by itself)"
 )
 LOCK_SQLITE: Final = "UPDATE payments SET state = state WHERE id IS NULL"
+MIGRATE: Final = "run `manage.py migrate`"
 ON_COMMIT: Final = "an on_commit callback of a hook failed; the payment itself is saved"
 log = logging.getLogger("paytechuz")
 
@@ -45,7 +48,7 @@ class Unit:
     def __init__(self, using: str) -> None:
         self.using = using
         self.connection: BaseDatabaseWrapper = connections[using]
-        self.begun = False
+        self.driver: Any = None  # the driver's own connection that all of this is on
         self.conflicted = False
         self.committed = False
 
@@ -103,17 +106,17 @@ def unit_of_work(using: str) -> Iterator[Unit]:
 def begin(unit: Unit, stack: ExitStack) -> None:
     """Begin the database transaction, which nobody else may be in."""
     connection = unit.connection
-    if not connection.settings_dict.get("AUTOCOMMIT", True):
-        message = f"DATABASES[{unit.using!r}]['AUTOCOMMIT'] is False, so nothing would ever be committed: remove it"
-        raise ConfigurationError(message)
+    check_commits(connection)
     outermost = not connection.in_atomic_block
-    connection.close_if_unusable_or_obsolete()  # an attempt before this one may have lost it
+    if outermost and connection.errors_occurred and not connection.is_usable():
+        connection.close()  # an attempt before this one has lost it
+    unit.driver = connection.connection
     try:
         # Durable: none is around it, but for the one that a TestCase keeps around each test.
         stack.enter_context(transaction.atomic(using=unit.using, durable=True))
     except RuntimeError as nested:
         raise ConfigurationError(NESTED) from nested
-    unit.begun = True
+    unit.driver = connection.connection
     if outermost:
         transaction.on_commit(unit.note_commit, using=unit.using)
     if connection.vendor == "sqlite":
@@ -122,11 +125,25 @@ def begin(unit: Unit, stack: ExitStack) -> None:
             cursor.execute(LOCK_SQLITE)
 
 
+def check_commits(connection: BaseDatabaseWrapper) -> None:
+    """Refuse a connection on which Django leaves COMMIT to the shop."""
+    if not connection.settings_dict.get("AUTOCOMMIT", True):
+        where = f"DATABASES[{connection.alias!r}]['AUTOCOMMIT']"
+        message = f"{where} is False, so nothing would ever be committed: remove it"
+        raise ConfigurationError(message, "AUTOCOMMIT")
+    if connection.connection is not None and not connection.in_atomic_block and not connection.get_autocommit():
+        message = (
+            "the webhook is called after set_autocommit(False), with work that it would lose: use atomic() instead"
+        )
+        raise ConfigurationError(message, "AUTOCOMMIT")
+
+
 def translate(unit: Unit, error: Exception) -> Exception:
     """Give what the engine should see instead of `error`: start over, a fix for the merchant, or the error itself."""
     if unit.conflicted or is_conflict(error.__cause__) or is_lost(unit, error):
         return Conflict(str(error))
-    if isinstance(error, (OperationalError, ProgrammingError)):
+    connects = unit.driver is not None and not unit.connection.in_atomic_block
+    if connects and isinstance(error, (OperationalError, ProgrammingError)):
         return misfit_of(unit.connection) or error
     return error
 
@@ -135,24 +152,46 @@ def is_lost(unit: Unit, error: Exception) -> bool:
     """Tell whether an error means that the connection is gone; one that could not be made was never there to lose."""
     if not isinstance(error, (OperationalError, InterfaceError)):
         return False
-    connection = unit.connection
-    return unit.begun if connection.connection is None else not connection.is_usable()
+    now = unit.connection.connection  # another one where Django has noticed the loss itself
+    return unit.driver is not None and (now is not unit.driver or not unit.connection.is_usable())
 
 
 def misfit_of(connection: BaseDatabaseWrapper) -> ConfigurationError | None:
     """Say what is wrong with the table of payments, if anything is."""
-    table = PaymentTransaction._meta.db_table  # noqa: SLF001 - documented under this name
+    return misfit(seen_of(connection), columns(), MIGRATE)
+
+
+def columns() -> list[str]:
+    """Name the columns that the table of payments must have."""
+    return [field.column or field.name for field in PaymentTransaction._meta.concrete_fields]  # noqa: SLF001 - documented under this name
+
+
+def seen_of(connection: BaseDatabaseWrapper) -> Seen:
+    """Look at the table of payments as the database has it."""
+    table = PaymentTransaction._meta.db_table  # noqa: SLF001 - as above
     with connection.cursor() as cursor:
         exists = table in connection.introspection.table_names(cursor)
         there = connection.introspection.get_table_description(cursor, table) if exists else []
-        constraints = connection.introspection.get_constraints(cursor, table) if exists else {}
-    return misfit(
-        table,
-        columns=(field.column or field.name for field in PaymentTransaction._meta.concrete_fields),  # noqa: SLF001 - as above
-        there=(column.name for column in there),
-        unique=(each["columns"] for each in constraints.values() if each["unique"]),
-        fix="run `manage.py migrate`",
+        constraints = connection.introspection.get_constraints(cursor, table).values() if exists else ()
+    return Seen(
+        name=table,
+        columns=[column.name for column in there],
+        unique=[each["columns"] for each in constraints if each["unique"]],
+        indexes=[each["columns"] for each in constraints if each["index"] or each["unique"]],
     )
+
+
+def statement(using: str, gateway: str, start: Millis, end: Millis) -> Iterator[Transaction]:
+    """Give a statement of any length, a page at a time: MySQL's drivers would keep the whole of it in memory."""
+    column = timed_by(gateway)
+    window = (start, end) if column == "provider_time" else (millis_to_datetime(start), millis_to_datetime(end))
+    payments = PaymentTransaction._base_manager.using(using)  # noqa: SLF001 - as above
+    found = payments.filter(**{"gateway": gateway, f"{column}__range": window}).order_by(column, "id")
+    page = list(found[:PAGE])
+    while page:
+        yield from (transaction_of(row, str) for row in page)
+        last = getattr(page[-1], column)
+        page = list(found.filter(Q(**{f"{column}__gt": last}) | Q(**{column: last, "id__gt": page[-1].pk}))[:PAGE])
 
 
 @dataclass(frozen=True)

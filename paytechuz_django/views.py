@@ -8,8 +8,8 @@
 
 A view runs in the request's own thread, under WSGI and ASGI alike; a hook runs inside the call's database transaction,
 and its `transaction.on_commit` fires once, after it. The view is exempt from CSRF protection (providers have no cookie;
-they sign) and from ATOMIC_REQUESTS (it commits before it answers). The database is the writer that the project's
-routers name for `PaymentTransaction`.
+they sign), from LoginRequiredMiddleware and from ATOMIC_REQUESTS (it commits before it answers). The database is the
+writer that the project's routers name for `PaymentTransaction`.
 """
 
 import logging
@@ -31,7 +31,7 @@ from paytechuz_core.handler import CONSUMED, JSON, SyncHandler
 from paytechuz_core.hooks import Drafts, Hooks
 from paytechuz_core.inbound import BODY_LIMIT, Inbound
 from paytechuz_core.repository import ConfigurationError
-from paytechuz_core.settings import Keys, Som, check_hooks, click_of, frozen, keys_of, payme_of, several
+from paytechuz_core.settings import Keys, Som, check_hooks, check_kinds, click_of, frozen, keys_of, payme_of, several
 from paytechuz_core.transaction import Fields
 from paytechuz_django.accounts import DjangoAccounts, accounts_of, model_named
 from paytechuz_django.models import PaymentTransaction
@@ -65,19 +65,22 @@ class WebhookView(SyncHandler, View):
         super().__init__(**settings)
         handler: Any = type(self)
         check_hooks(handler)
+        fields, columns = several(self.setting("account_field", "id")), several(self.setting("account_column")) or None
+        one_time = self.setting("one_time_payment", default=True)
+        check_kinds(fields, columns, one_time_payment=one_time, clock=self.clock)
         model = model_named("account_model", self.setting("account_model"))
         self.using = database_of(model)
         self.accounts = accounts_of(
-            model, several(self.setting("account_field", "id")), several(self.setting("account_column")) or None,
-            self.setting("amount_field", "amount"), self.setting("one_time_payment", default=True),
+            model, fields, columns, self.setting("amount_field", "amount"), one_time,
             self.setting("account_key_type"), self.finds_otherwise(),
         )  # fmt: skip
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponse]:
-        """Make the view: without CSRF protection and ATOMIC_REQUESTS, for this one alone."""
+        """Make the view: without CSRF protection, login and ATOMIC_REQUESTS, for this one alone."""
         view: Any = super().as_view(**initkwargs)
         view.csrf_exempt = True
+        view.login_required = False  # what LoginRequiredMiddleware looks at; it would answer 302
         for alias in connections:
             transaction.non_atomic_requests(using=alias)(view)
         webhook: Callable[..., HttpResponse] = view
@@ -100,7 +103,8 @@ class WebhookView(SyncHandler, View):
     def fire(self, event: Event, drafts: Drafts) -> Any:
         """Call a hook; after COMMIT, tell the signal's receivers too."""
         if event.after is not None:
-            moved, params = deepcopy(event.transaction), deepcopy(drafts.params)
+            # As it is stored, the hooks' extra_data included; a copy, because a receiver may write into it.
+            _, params, moved = deepcopy(drafts.arguments(event))
             BY_MOVE[event.after].send_robust(type(self), transaction=moved, params=params)
         return super().fire(event, drafts)
 
@@ -109,7 +113,7 @@ class WebhookView(SyncHandler, View):
         given = getattr(self, name)
         if getattr(given, "__self__", None) is self:
             message = f"{type(self).__name__}.{name} is a method: make it a staticmethod"
-            raise ConfigurationError(message)
+            raise ConfigurationError(message, name)
         if given is None:
             given = told(self.provider, name)
         return default if given is None else given
@@ -193,8 +197,9 @@ def read(request: HttpRequest) -> Inbound:
         body = (request.META["wsgi.input"] if chunked else request).read(BODY_LIMIT + 1)
     except Exception:  # noqa: BLE001 - each server has its own for a client that goes away, or sends no proper chunks
         return Inbound(request.method or "", request.headers, None)
-    if not body and length != "0":
+    if not body and length.isdecimal() and int(length) > 0:
         log.error(CONSUMED)
+        return Inbound(request.method or "", request.headers, None)
     return Inbound(request.method or "", request.headers, body if len(body) <= BODY_LIMIT else None)
 
 
@@ -206,7 +211,7 @@ def database_of(model: Any) -> str:
             f"payments are written to the database {using!r}, {model.__name__} to {orders!r}: let DATABASE_ROUTERS "
             "give paytechuz_django the database of the orders, because both are committed together or not at all"
         )
-        raise ConfigurationError(message)
+        raise ConfigurationError(message, "DATABASE_ROUTERS")
     return using
 
 
@@ -232,4 +237,5 @@ def both(keys: Any, test_key: str | None) -> Any:
     if not test_key:
         return keys
     keys_of("payme_key", "the cash register's key from Payme's cabinet", keys)
+    keys_of("test_key", "the cash register's TEST_KEY from Payme's cabinet", several(test_key))
     return Both(keys, test_key)

@@ -13,6 +13,7 @@ path of one. `URL` is the route, `SESSION` what gives each request its session.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from inspect import isgeneratorfunction, unwrap
 from typing import Any, Final
 
 from flask import Blueprint, Flask, Response, request
@@ -21,6 +22,7 @@ from sqlalchemy.orm import Session, scoped_session
 from paytechuz_core.handler import OTHER_METHODS
 from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.settings import keywords_of, named, sections
+from paytechuz_flask.commands import commands
 from paytechuz_flask.webhook import ClickWebhookHandler, PaymeWebhookHandler
 
 CONFIG: Final = 'app.config["PAYTECHUZ"]'
@@ -46,6 +48,7 @@ class PayTechUZ:
             name, methods = provider.lower(), ["POST", *OTHER_METHODS]
             blueprint.add_url_rule(route.url, name, route.answer, methods=methods, provide_automatic_options=False)
         app.register_blueprint(blueprint)
+        app.cli.add_command(commands)
         app.extensions["paytechuz"] = routes
 
 
@@ -60,9 +63,15 @@ class Route:
 
     def answer(self) -> Response:
         """Answer the request with a handler and a session of its own."""
-        with opened(self.session) as db:
-            response: Response = self.handler(db, **self.settings).handle_webhook(request)
+        with self.made() as handler:
+            response: Response = handler.handle_webhook(request)
             return response
+
+    @contextmanager
+    def made(self) -> Iterator[Any]:
+        """Make a handler with a session of its own."""
+        with opened(self.session) as db:
+            yield self.handler(db, **self.settings)
 
 
 @contextmanager
@@ -88,7 +97,7 @@ def route_of(app: Flask, provider: str, given: Mapping[str, Any]) -> Route:
         raise ConfigurationError(message)
     if session is None:
         session = getattr(app.extensions.get("sqlalchemy"), "session", None)
-    if not callable(session):
+    if not callable(session) or isgeneratorfunction(unwrap(session)):  # a FastAPI dependency, or a @contextmanager
         message = (
             f"{where} SESSION must give each request a session, such as sessionmaker(bind=engine), not {session!r}; "
             "with Flask-SQLAlchemy it may be left out, and db.init_app(app) comes before PayTechUZ(app)"

@@ -250,13 +250,17 @@ def test_make_knows_every_shop() -> None:
 # The project of the Django shop
 
 
+KEYS: Final = {"PAYME_KEY": "x7#Gq:2Kf&8Zp-Vw4", "CLICK_SECRET_KEY": "R9tB5mYc"}
+"""Such as the cabinets give: `manage.py check` warns of an example's."""
+
+
 def manage(*command: str, **environment: str) -> str:
     """Give what a command of manage.py says; warnings are errors here, too."""
     folder = SHOPS["django"].folder
     done = subprocess.run(
         [sys.executable, "-W", "error", "manage.py", *command],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, **KEYS, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
         timeout=PATIENCE,

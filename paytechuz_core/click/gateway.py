@@ -60,10 +60,10 @@ class Click:
         """Refuse settings that cannot work."""
         if self.action not in (None, 0, 1):
             message = f"action must be 0 (a URL for Prepare), 1 (for Complete) or None (for both), not {self.action}"
-            raise ConfigurationError(message)
+            raise ConfigurationError(message, "action")
         if not self.commission_percent.is_finite() or not 0 <= self.commission_percent < 100:  # noqa: PLR2004 - percent
             message = f"commission_percent must be from 0 to below 100, not {self.commission_percent}"
-            raise ConfigurationError(message)
+            raise ConfigurationError(message, "commission_percent")
 
     # What arrives
 

@@ -82,14 +82,14 @@ class Payme:
         # A text would be a field for each of its letters.
         if not isinstance(self.fields, tuple) or not all(self.fields) or not self.fields:
             message = "account_field must name at least one account field of the cash register, for example 'order_id'"
-            raise ConfigurationError(message)
+            raise ConfigurationError(message, "account_field")
         if self.held_code not in (errors.ACCOUNT_HELD.code, errors.CANNOT_PERFORM.code):
             message = f"held_code must be -31051 or -31008, not {self.held_code}"
-            raise ConfigurationError(message)
+            raise ConfigurationError(message, "held_code")
         unknown = self.messages.keys() - {error.code for error in errors.ERRORS}
         if unknown or not all(texts.keys() <= set(errors.LANGUAGES) for texts in self.messages.values()):
             message = "messages must be {code: {'ru': …, 'uz': …, 'en': …}} for codes of the error table"
-            raise ConfigurationError(message)
+            raise ConfigurationError(message, "messages")
 
     # What arrives
 
@@ -386,6 +386,8 @@ class Payme:
                 error = errors.CANNOT_PERFORM
             case CancelTransaction():
                 error = errors.CANNOT_CANCEL
+            case Expire():  # nobody asked, so nobody is answered: it has failed
+                raise refusal
             case _:
                 error = errors.SYSTEM_ERROR
         return error.saying(refusal.message)

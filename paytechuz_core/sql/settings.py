@@ -11,7 +11,7 @@ from paytechuz_core.decision import Gateway
 from paytechuz_core.engine import Clock, epoch_millis
 from paytechuz_core.hooks import Hooks
 from paytechuz_core.repository import ConfigurationError
-from paytechuz_core.settings import Keys, Som, check_hooks, click_of, frozen, payme_of, several
+from paytechuz_core.settings import Keys, Som, check_hooks, check_kinds, click_of, frozen, payme_of, several
 from paytechuz_core.sql.accounts import SqlAccounts, accounts_of
 from paytechuz_core.sql.handler import AsyncSqlHandler
 from paytechuz_core.sql.model import PaymentMixin, PaymentTransaction, table_of
@@ -41,6 +41,8 @@ class Settings:
         payments: type = payment_model
         if not issubclass(handler, AsyncSqlHandler):
             check_hooks(handler)
+        fields, columns = several(account_field), several(account_column) if account_column else None
+        check_kinds(fields, columns, one_time_payment=one_time_payment, clock=clock)
         if not isinstance(threads, int) or threads < 1:
             message = f"threads must be a whole number from 1, not {threads!r}"
             raise ConfigurationError(message)
@@ -49,8 +51,7 @@ class Settings:
         self.clock = clock
         self.threads = threads
         self.accounts = accounts_of(
-            account_model, several(account_field), several(account_column) if account_column else None, amount_field,
-            one_time_payment, account_key_type, handler.finds_otherwise(),
+            account_model, fields, columns, amount_field, one_time_payment, account_key_type, handler.finds_otherwise(),
         )  # fmt: skip
 
 

@@ -26,11 +26,12 @@ from sqlalchemy.pool import StaticPool
 
 from paytechuz_core.drivers import is_conflict
 from paytechuz_core.repository import ConfigurationError, Conflict
-from paytechuz_core.rows import misfit
+from paytechuz_core.rows import Seen, misfit
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
+MIGRATE = "call run_migrations(engine) once, at start"
 OWN_SESSION = "(FastAPI: `db: Session = Depends(get_db)`; Flask: `with SessionLocal() as db`)"
 T = TypeVar("T")
 _claiming = Lock()
@@ -393,13 +394,18 @@ def hide_parameters(error: BaseException | None) -> None:
 
 def missing_table(connection: Connection, table: Table) -> ConfigurationError | None:
     """Say what is wrong with the payments table, if anything is."""
+    return misfit(seen_of(connection, table), (column.name for column in table.c), MIGRATE)
+
+
+def seen_of(connection: Connection, table: Table) -> Seen:
+    """Look at a table as the database has it."""
     inspector, name, schema = inspect(connection), table.name, table.schema
-    there = inspector.get_columns(name, schema) if inspector.has_table(name, schema) else []
-    unique = inspector.get_unique_constraints(name, schema) if there else []
-    return misfit(
-        table.fullname,
-        columns=(column.name for column in table.c),
-        there=(column["name"] for column in there),
-        unique=(each["column_names"] for each in unique),
-        fix="call run_migrations(engine) once, at start",
+    exists = inspector.has_table(name, schema)
+    unique = inspector.get_unique_constraints(name, schema) if exists else []
+    indexes = inspector.get_indexes(name, schema) if exists else []
+    return Seen(
+        name=table.fullname,
+        columns=[column["name"] for column in inspector.get_columns(name, schema)] if exists else [],
+        unique=[each["column_names"] for each in unique],
+        indexes=[[column or "" for column in each["column_names"]] for each in indexes],
     )

@@ -6,21 +6,26 @@ gives pytest both, as fixtures that pay in a shop of your own.
 `RepositoryLaws` and `AsyncRepositoryLaws` are mix-ins for pytest: override one fixture, and your own repository is held
 to the laws of `paytechuz_core.repository`. `payme_machine` and `click_machine` hold it against the model, by stories
 that Hypothesis makes up. `BROKEN` are storages that these catch.
+
+By themselves stand what proves our own gateways, and may prove your storage or your changes to a gateway: `explore`
+visits every state there is, `oracle` knows the rules a second time, `races` lets requests meet at every step, and
+`simulator` plays histories with every fault. `invariants` judges what they see.
 """
 
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from paytechuz_core.testing.bridge import Bridge
+from paytechuz_core.outbound import Send, over_http
 from paytechuz_core.testing.broken import BROKEN
 from paytechuz_core.testing.click import CLICK, CLICK_EXTRA, CLICK_TOP_UP
 from paytechuz_core.testing.click_till import Attempt, ClickAnswer, ClickTill
 from paytechuz_core.testing.payme import ONE_TIME, TOP_UP
-from paytechuz_core.testing.suite import Order, Scenario, Send, Shop, Step, over_http, play
+from paytechuz_core.testing.suite import Order, Scenario, Shop, Step, play
 from paytechuz_core.testing.till import Answer, Till
 
 if TYPE_CHECKING:
+    from paytechuz_core.testing.bridge import Bridge
     from paytechuz_core.testing.laws import AsyncRepositoryLaws, Known, RepositoryLaws, Storage
     from paytechuz_core.testing.machines import click_machine, payme_machine
     from paytechuz_core.testing.plugin import App
@@ -35,9 +40,10 @@ LAWS: Final = f"{__name__}.laws"
 LATE: Final = {
     **dict.fromkeys(("AsyncRepositoryLaws", "Known", "RepositoryLaws", "Storage"), LAWS),
     "App": f"{__name__}.plugin",
+    "Bridge": f"{__name__}.bridge",
     **dict.fromkeys(("click_machine", "payme_machine"), f"{__name__}.machines"),
 }
-"""What needs pytest or Hypothesis is imported only where it is asked for: a command line plays scenarios without."""
+"""What needs pytest, Hypothesis or a loop is imported only where it is asked for: scenarios are played without."""
 
 
 def __getattr__(name: str) -> Any:

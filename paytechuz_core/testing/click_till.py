@@ -18,7 +18,8 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from paytechuz_core.money import Tiyin, tiyin_to_som
-from paytechuz_core.testing.suite import Order, Send, Step, alike, shorten, show
+from paytechuz_core.outbound import Send
+from paytechuz_core.testing.suite import Order, Step, alike, shorten, show
 
 PREPARE: Final = "0"
 COMPLETE: Final = "1"

@@ -16,6 +16,7 @@ Ids and orders are only ever compared for equality. `symmetric` takes states tha
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import permutations
 from random import Random
 from typing import Any, Final, TypeAlias
@@ -24,6 +25,7 @@ from paytechuz_core.decision import Decision, Hook
 from paytechuz_core.engine import load
 from paytechuz_core.repository import Conflict
 from paytechuz_core.testing import invariants, oracle
+from paytechuz_core.testing.invariants import Broken
 from paytechuz_core.testing.messages import CLICK, NOW, PAYME, Message, Registers, click, payme
 from paytechuz_core.testing.oracle import Situation
 from paytechuz_core.transaction import HALF_DAY, Account, Change, Fields, Millis, Transaction
@@ -113,7 +115,7 @@ class Edge:
     after: Rows
 
 
-class Violation(AssertionError):  # noqa: N818 - says what happened
+class Violation(Broken):
     """A rule that does not hold, and the story that leads there."""
 
     def __init__(self, rule: str, story: Sequence[str]) -> None:
@@ -233,7 +235,7 @@ class Model:
 
     def _every_message(self) -> Iterator[Message]:
         for id, provider in self.cast.items():
-            yield from about_a_payme_id(id) if provider == PAYME else about_a_click_id(id, len(self.cast))
+            yield from about_a_payme_id(id) if provider == PAYME else about_a_click_id(id)
         if PAYME in self.cast.values():
             yield from (payme("CheckPerform", "", account, PRICE) for account in ("A", "B", "", "unknown"))
             yield payme("CheckPerform", "", "A", PRICE - 1)
@@ -287,9 +289,9 @@ def about_a_payme_id(id: str) -> Iterator[Message]:
     yield payme("Expire", id)
 
 
-def about_a_click_id(id: str, paydoc: int) -> Iterator[Message]:
+def about_a_click_id(id: str) -> Iterator[Message]:
     """Give everything that Click may say of an attempt; the first two attempts are at one payment."""
-    paydoc = max(int(id), paydoc - 1)
+    paydoc = max(int(id), 2)
     for method in ("Prepare", "Complete", "Abort"):
         yield from (click(method, id, account, PRICE, paydoc=paydoc) for account in ("A", "B"))
         yield click(method, id, "A", PRICE - 1, paydoc=paydoc)
@@ -332,6 +334,7 @@ class Explored:
     states: int = 0
     edges: int = 0
     orbits: int = 0
+    rows: list[Rows] = field(default_factory=list)
     rules: set[oracle.Rule] = field(default_factory=set)
     twins: list[tuple[Rows, Rows]] = field(default_factory=list)
 
@@ -345,7 +348,7 @@ def explore(model: Model, empty: Rows = ()) -> Explored:
     while queue:
         rows = queue.popleft()
         here = model.key(rows)
-        for line, after in successors(model, rows, found, lambda: story_of(stories, here)):
+        for line, after in successors(model, rows, found, partial(story_of, stories, here)):
             key = model.key(after)
             last[key] = after
             if key not in first:
@@ -354,6 +357,7 @@ def explore(model: Model, empty: Rows = ()) -> Explored:
                 found.states += 1
                 found.orbits += model.orbit(after) if model.symmetric else 1
                 queue.append(after)
+    found.rows = list(first.values())
     found.twins = [(rows, last[key]) for key, rows in first.items() if last[key] != rows]
     return found
 
@@ -385,7 +389,7 @@ def line_of(edge: Edge, *, skewed: bool) -> str:
 
 
 def edges(model: Model, rows: Rows, story: Callable[[], Sequence[str]]) -> Iterator[tuple[Edge, bool]]:
-    """Decide every message in a state: now, on a slow clock where it may write, and with a shop that takes nothing back.
+    """Decide every message: now, on a slow clock where it may write, and with a shop that takes nothing back.
 
     Where nothing is written and nothing waits, a slow clock is as good as another.
     """
@@ -401,7 +405,7 @@ def edges(model: Model, rows: Rows, story: Callable[[], Sequence[str]]) -> Itera
             if any(ask.hook is Hook.CAN_REVERSE for ask in edge.decision.asks):
                 yield decide(model.registers, replace(situation, vetoed=True)), False
         except (Conflict, ValueError) as error:
-            raise Violation(f"{type(error).__name__}: {error}", (*story(), str(message))) from error
+            raise Violation(repr(error), (*story(), str(message))) from error
 
 
 def story_of(stories: Mapping[StateKey, tuple[StateKey | None, str]], key: StateKey | None) -> list[str]:

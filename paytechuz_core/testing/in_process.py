@@ -16,8 +16,8 @@ from contextlib import closing, contextmanager
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
+from paytechuz_core.outbound import Send, over_http
 from paytechuz_core.testing.bridge import Bridge
-from paytechuz_core.testing.suite import Send, over_http
 
 HOST: Final = "localhost"
 PATIENCE: Final = 60.0

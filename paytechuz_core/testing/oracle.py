@@ -3,9 +3,9 @@
 Written from the providers' documents and our rulings where they are silent, not from the gateways, and in another
 shape: a gateway branches, this is looked up. Whatever a gateway decides about a message, the oracle must have said.
 
-A situation is a set of facts, such as "known", "state 1", "late". The first row of the message's method whose facts all
-hold is the rule: what is answered, what is written, which hooks are told. Payme's numbers are errors, Click's are codes;
-`1→2` is a move of the message's own transaction, `holder` stands before a move of whoever held its account.
+A situation is a set of facts, such as "known", "state 1", "late". The first row of the message's method whose facts
+all hold is the rule: what is answered, what is written, which hooks are told. Payme's numbers are errors, Click's are
+codes; `1→2` is a move of the message's own transaction, `holder` stands before a move of whoever held its account.
 
 Facts about the message's own transaction: unknown, known, state N, late, other amount, other account (than stored),
 other id (Click's prepare id). Facts about its account: no account, wrong amount, closed by the shop, and what holds it:
@@ -14,13 +14,13 @@ already), aborted (a Prepare with Click's negative error), vetoed (the shop lets
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final
 
 from paytechuz_core.decision import Decision
-from paytechuz_core.testing.messages import CLICK, PAYME, SERVICE, Message, prepared
-from paytechuz_core.transaction import Account, Millis, State, Transaction
+from paytechuz_core.testing.messages import CLICK, PAYME, Message, prepared
+from paytechuz_core.transaction import Account, Millis, Transaction
 
 LIMIT: Final[Millis] = 43_200_000
 
@@ -196,11 +196,16 @@ class Situation:
         account = self.accounts.get(self.message.account)
         if account is None:
             return None
-        hold = account.hold
-        if hold is None and self.message.provider == CLICK:
-            hold = f"click:{SERVICE}:{self.message.account}:{self.message.paydoc}"
-        own = self.own
-        return next((row for row in self.rows if row.hold == hold and hold is not None and row is not own), None)
+        own, payment = self.own, (self.message.account, str(self.message.paydoc))
+        for row in self.rows:
+            if row is own or row.hold is None:
+                continue
+            if account.hold is not None and row.account_id == account.id:
+                return row
+            # A wallet may be topped up by many, but by one attempt at each payment of Click's.
+            if account.hold is None and self.message.provider == row.gateway == CLICK and payment == paid_by(row):
+                return row
+        return None
 
     def facts(self) -> Iterator[str]:
         """Say what is so."""
@@ -234,14 +239,12 @@ class Situation:
         if not account.payable:
             yield "closed"
         holder = self.holder
-        match None if holder is None else holder.state:
-            case State.INITIATING if holder is not None:
-                yield from ("held", f"held by {holder.gateway}")
-                yield from ("held late",) if late(holder, self.now) else ()
-            case State.SUCCESSFULLY:
-                yield "paid"
-            case State.CANCELLED:
-                yield "refunded"
+        if holder is None:
+            return
+        yield {1: "held", 2: "paid", -2: "refunded"}[holder.state]
+        if holder.state == 1:
+            yield f"held by {holder.gateway}"
+            yield from ("held late",) if late(holder, self.now) else ()
 
 
 def late(row: Transaction, now: Millis) -> bool:
@@ -256,15 +259,17 @@ def named_account(row: Transaction) -> str:
     return str(account["order_id"] if row.gateway == PAYME else account["merchant_trans_id"])
 
 
+def paid_by(row: Transaction) -> tuple[str, str]:
+    """Give the account and the payment that an attempt of Click's is at."""
+    return row.account["merchant_trans_id"], row.account["click_paydoc_id"]
+
+
 def wrong(situation: Situation, rule: Rule, decision: Decision[Any], stored: Iterable[Transaction]) -> str | None:
     """Compare a decision with the rule for its situation, and say what is wrong with it, or None.
 
     `decision` is the gateway's after the merchant was asked, `stored` what is stored once it is saved.
     """
-    own = next(
-        (row for row in stored if (row.gateway, row.transaction_id) == (situation.message.provider, situation.message.id)),
-        None,
-    )  # fmt: skip
+    own = replace(situation, rows=tuple(stored)).own
     told = tuple(event.hook.value for event in decision.events)
     for what, mine, its in (
         ("answers", answer_by(rule, own, situation), answer_of(decision.reply)),

@@ -27,11 +27,12 @@ import pytest
 
 from paytechuz_core import engine
 from paytechuz_core.money import Tiyin
+from paytechuz_core.outbound import Send
 from paytechuz_core.testing import click as click_suite
 from paytechuz_core.testing import payme as payme_suite
 from paytechuz_core.testing.click_till import Attempt, ClickAnswer, ClickTill
 from paytechuz_core.testing.in_process import HOST, callers
-from paytechuz_core.testing.suite import Order, Scenario, Send, Step, play
+from paytechuz_core.testing.suite import Order, Scenario, Step, play
 from paytechuz_core.testing.till import TIME, Answer, Expected, Some, Till, error, result
 from paytechuz_core.transaction import Millis
 

@@ -1,16 +1,20 @@
 """Every race of two requests: all the ways their steps can meet, each of which must end as some serial order.
 
-Two requests stop before everything they do to what they share: each read, each write, the commit. Each schedule, a list of whose turn it is,
-is played from the same start; what is answered and what is stored must be what comes of one after the other. Requests
-that lose start over within their own steps, as in life.
+Two requests stop before everything they do to what they share: each read, each write, the commit. Each schedule, a
+list of whose turn it is, is played from the same start; what is answered and what is stored must be what comes of one
+after the other. Requests that lose start over within their own steps, as in life.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
 from typing import Any, Final, TypeAlias
 
-from paytechuz_core.testing.messages import NOW, Message, Registers
-from paytechuz_core.testing.steps import Broken, Desk, Request, Storage, in_memory
+from paytechuz_core.engine import ahandle
+from paytechuz_core.testing.explore import PRICE, Model, explore
+from paytechuz_core.testing.invariants import Broken
+from paytechuz_core.testing.messages import CLICK, PAYME, Message, Registers, click, payme
+from paytechuz_core.testing.steps import Desk, Engine, Request, Storage, in_memory
 from paytechuz_core.transaction import Account, Transaction
 
 Outcome: TypeAlias = tuple[tuple[str, str], tuple[str, ...], tuple[Any, ...]]
@@ -29,6 +33,13 @@ class Race:
     accounts: Mapping[str, Account]
     registers: Registers
     storage: Storage = in_memory
+    engine: Engine = ahandle
+
+    def __str__(self) -> str:
+        """Tell who meets where."""
+        stored = ", ".join(f"{row.transaction_id} in state {row.state.value}" for row in self.rows) or "nothing"
+        one, other = self.messages
+        return f"a. {one}\nb. {other}\nmeet where {stored} is stored"
 
     def serial(self) -> tuple[Outcome, Outcome]:
         """Give what comes of one after the other, both ways."""
@@ -39,7 +50,7 @@ class Race:
     def played(self, schedule: Sequence[int]) -> tuple[Outcome, list[int]]:
         """Play one schedule, and give its outcome and whose turn it really was; the first goes on where it ends."""
         begin, stored = self.storage(self.accounts, self.rows)
-        desk = Desk(begin, self.registers, NOW)
+        desk = Desk(begin, self.registers, engine=self.engine)
         requests = [Request(desk, message) for message in self.messages]
         for request in requests:
             go_on(request)
@@ -65,6 +76,9 @@ class Race:
             prefix = None if last is None else [*taken[:last], 1]
 
 
+ENOUGH: Final = 5000
+"""Schedules of one race: ten times what the longest has. Requests that always lose would go on for ever."""
+
 SHARED: Final = {"find_transactions", "list_transactions", "save", "commit"}
 """The stops before which it matters who goes first; accounts do not change during a race."""
 
@@ -82,17 +96,46 @@ def spoken(request: Request) -> str:
 
 def every_schedule_is_serial(race: Race) -> int:
     """Raise `Broken` unless each schedule ends as a serial order does. Gives how many there were."""
-    serial = race.serial()
-    count = 0
+    try:
+        return judged(race)
+    except Broken as broken:
+        told = f"{broken}\n{race}"
+        raise Broken(told) from None
+
+
+def judged(race: Race) -> int:
+    """Play every schedule; give how many there were, or raise what is wrong with one."""
+    serial, count = race.serial(), 0
     for outcome, taken in race.schedules():
         count += 1
         if outcome not in serial:
-            one, other = race.messages
             turns = "".join("ab"[turn] for turn in taken)
-            stored = ", ".join(f"{row.transaction_id} in state {row.state.value}" for row in race.rows) or "nothing"
-            message = (
-                f"a. {one}\nb. {other}\nmeet where {stored} is stored; their turns are {turns}\n"
-                f"that ends as {outcome}\na then b:     {serial[0]}\nb then a:     {serial[1]}"
-            )
+            message = f"turns {turns} end as no serial order does: {outcome}\na, b: {serial[0]}\nb, a: {serial[1]}"
+            raise Broken(message)
+        if count > ENOUGH:
+            message = "they start over without end"
             raise Broken(message)
     return count
+
+
+def of_one_order(registers: Registers) -> list[tuple[Transaction, ...]]:
+    """Give every situation that a payment of Payme and an attempt of Click can bring one order into."""
+    explored = explore(Model({"p1": PAYME, "1": CLICK}, registers=registers, checks=()))
+    return [rows for rows in explored.rows if all(row.account_id == "A" for row in rows)]
+
+
+def pairs() -> list[tuple[Message, Message]]:
+    """Give every pair of what may be said of that order, by its own transactions and by newcomers."""
+    return list(combinations_with_replacement(RIVALS, 2))
+
+
+RIVALS: Final = (
+    *(payme("Create", id, "A", PRICE) for id in ("p1", "p2")),
+    *(payme(method, "p1") for method in ("Perform", "Cancel", "Check", "SetFiscalData", "Expire")),
+    payme("SetFiscalData", "p1", reason=-1),
+    payme("CheckPerform", "", "A", PRICE),
+    payme("GetStatement"),
+    *(click(method, "1", "A", PRICE) for method in ("Prepare", "Complete", "Abort")),
+    click("Prepare", "2", "A", PRICE),
+)
+"""What may meet, two at a time."""

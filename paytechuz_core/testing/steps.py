@@ -9,18 +9,19 @@ to let two requests meet at a chosen place: `Request.step` lets one go on to its
 database transaction that they belong to. At every commit it looks whether effects and moves are the same.
 """
 
-from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import coroutine
 from typing import Any, Final, TypeAlias
 
-from paytechuz_core.decision import MOVES, Event, Hook
+from paytechuz_core.decision import MOVES, Event, Hook, Refused
 from paytechuz_core.engine import ahandle
 from paytechuz_core.hooks import Drafts
 from paytechuz_core.memory import Memory
 from paytechuz_core.repository import AsyncRepository, Begin, Repository
 from paytechuz_core.testing import invariants
+from paytechuz_core.testing.invariants import Broken
 from paytechuz_core.testing.messages import FIELD, NOW, Message, Registers
 from paytechuz_core.transaction import Account, Change, Fields, Millis, Transaction
 
@@ -36,6 +37,9 @@ def stop(where: str) -> Generator[str, None, None]:
     yield where
 
 
+Engine: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
+"""`paytechuz_core.engine.ahandle`, or one that is to be found wrong."""
+
 Stored: TypeAlias = Callable[[], Sequence[Transaction]]
 Storage: TypeAlias = Callable[[Mapping[str, Account], Sequence[Transaction]], tuple[Begin, Stored]]
 """Makes a new storage of a shop with these accounts where these transactions are stored, and what reads all it has."""
@@ -46,10 +50,6 @@ def in_memory(accounts: Mapping[str, Account], rows: Sequence[Transaction] = ())
     memory = Memory(lambda fields: accounts.get(fields[FIELD]))
     memory.transactions = {(row.gateway, row.transaction_id): row for row in rows}
     return memory.begin, lambda: list(memory.transactions.values())
-
-
-class Broken(AssertionError):  # noqa: N818 - says what happened
-    """What must be true is not."""
 
 
 @dataclass(slots=True)
@@ -100,6 +100,7 @@ class Desk:
     begin: Begin
     registers: Registers = field(default_factory=Registers)
     now: Millis = NOW
+    engine: Engine = ahandle
     effects: list[Effect] = field(default_factory=list)
     on_commit: Callable[[Work], None] | None = None
 
@@ -134,12 +135,13 @@ class Request:
         self.work = Work()
         self.at = "started"
         self.vetoed = False
+        self.refused = False
         self.done = False
         self.reply: Any = None
         self.error: BaseException | None = None
         self.failing: BaseException | None = None
         gateway, call = desk.registers.read(message)
-        self._coroutine = ahandle(gateway, call, self._begin, self._fire, self._clock, no_pause)
+        self._coroutine = desk.engine(gateway, call, self._begin, self._fire, self._clock, no_pause)
 
     @asynccontextmanager
     async def _begin(self) -> AsyncIterator[AsyncRepository]:
@@ -161,6 +163,7 @@ class Request:
         if event.hook in MOVES and event.transaction is not None:
             if self.failing is not None:
                 error, self.failing = self.failing, None
+                self.refused = isinstance(error, Refused)
                 raise error
             self.work.effects.append((event.hook.value, event.transaction.transaction_id))
         return None

@@ -6,24 +6,13 @@ can do both for an endpoint in any language. Nothing here needs pytest.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
 from typing import Final, Generic, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 from paytechuz_core.money import Tiyin
 from paytechuz_core.transaction import Fields, Millis
-
-
-class Send(Protocol):
-    """A way to call: POST these bytes with these headers, give the HTTP status and the body that came back.
-
-    Raise OSError (ConnectionError, TimeoutError) where nothing came back. Follow no redirect: providers follow none.
-    """
-
-    def __call__(self, body: bytes, headers: Mapping[str, str], /) -> tuple[int, bytes]:
-        """Send one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,28 +102,6 @@ def balance(shop: Shop, order: Order, tiyin: Tiyin, why: str) -> Step:
     """Ask the shop for the account's balance."""
     word = shop.status(order)
     return Step("", "the balance", str(tiyin), word, word == str(tiyin), why)
-
-
-def over_http(url: str, timeout: float = 20) -> Send:
-    """Call an endpoint over HTTP or HTTPS, as a provider does: no proxy is used and no redirect followed."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or parts.hostname is None:
-        message = f"not an address to call: {url}"
-        raise ValueError(message)
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-
-    def send(body: bytes, headers: Mapping[str, str], /) -> tuple[int, bytes]:
-        # A new connection for each call: one kept open may be closed by the server just as the next call is sent.
-        connection = kind(parts.netloc.rpartition("@")[2], timeout=timeout)
-        try:
-            connection.request("POST", path, body, dict(headers))
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
-
-    return send
 
 
 def alike(one: object, other: object) -> bool:

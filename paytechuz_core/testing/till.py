@@ -16,7 +16,8 @@ from secrets import token_hex
 from typing import Any, Final
 
 from paytechuz_core.money import Tiyin
-from paytechuz_core.testing.suite import Order, Send, Step, alike, shorten, show
+from paytechuz_core.outbound import Send
+from paytechuz_core.testing.suite import Order, Step, alike, shorten, show
 from paytechuz_core.transaction import Fields, Millis
 
 ACCOUNT_RANGE: Final = range(-31099, -31049)

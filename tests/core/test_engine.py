@@ -16,7 +16,7 @@ import pytest
 
 from paytechuz_core import Account, Conflict, Hooks, Repository, State
 from paytechuz_core.decision import Event, Hook
-from paytechuz_core.engine import ATTEMPTS, ajitter, epoch_millis, jitter
+from paytechuz_core.engine import ATTEMPTS, ainsist, ajitter, epoch_millis, insist, jitter
 from paytechuz_core.hooks import Drafts, call_hook
 from paytechuz_core.transaction import HALF_DAY
 from tests.core.strategies import born, hold_of
@@ -278,6 +278,33 @@ def test_without_the_net_a_race_lost_for_good_is_a_conflict(world: World) -> Non
     world.faults["commit"] = [Conflict("a rival")] * ATTEMPTS
     with pytest.raises(Conflict, match="8 attempts"):
         world.handle(create())
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+@pytest.mark.parametrize("rivals", [0, 1, ATTEMPTS - 1, ATTEMPTS])
+def test_a_step_of_our_own_is_started_over_as_a_call_is(rivals: int, *, awaits: bool) -> None:
+    races, pauses = [Conflict("a rival")] * rivals, list[int]()
+
+    def step() -> str:
+        if races:
+            raise races.pop()
+        return "done"
+
+    async def astep() -> str:
+        return step()
+
+    async def apause(attempt: int) -> None:
+        pauses.append(attempt)
+
+    def take() -> str:
+        return asyncio.run(ainsist(astep, apause)) if awaits else insist(step, pauses.append)
+
+    if rivals == ATTEMPTS:
+        with pytest.raises(Conflict, match="8 attempts"):
+            take()
+    else:
+        assert take() == "done"
+    assert pauses == list(range(min(rivals + 1, ATTEMPTS)))
 
 
 def test_the_clock_is_read_again_with_every_attempt(world: World) -> None:

@@ -4,13 +4,14 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paytechuz_core.report import COLUMNS, csv_lines, harmless, table_lines
+from paytechuz_core.report import COLUMNS, csv_lines, harmless, table_lines, timed_by, window_of
 from paytechuz_core.transaction import Account, Reason, Transaction, create
 
 BORN = 1_767_225_845_678  # 2026-01-01 00:04:05.678 UTC
@@ -128,3 +129,47 @@ def test_no_text_commands_the_terminal() -> None:
     rows = list(table_lines([replace(FRESH, account_id="\x1b[2J\r\u202e1")]))
     assert all(line.isprintable() for line in rows)
     assert r"\x1b[2J\r\u202e1" in rows[1]
+
+
+def millis(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def in_tashkent(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=ZoneInfo("Asia/Tashkent"))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "first", "last"),
+    [
+        ("2026-11-27", "2026-11-27", "2026-11-27T00:00:00+05:00", "2026-11-27T23:59:59.999+05:00"),
+        ("2026-12-31", "2027-01-01", "2026-12-31T00:00:00+05:00", "2027-01-01T23:59:59.999+05:00"),
+        ("2026-11-27T10:00", "2026-11-27 10:30:05", "2026-11-27T10:00:00+05:00", "2026-11-27T10:30:05+05:00"),
+        ("2026-11-27T10:00Z", "2026-11-27T10:00-01:00", "2026-11-27T10:00:00+00:00", "2026-11-27T11:00:00+00:00"),
+        ("1795766400000", "1795766400001", "2026-11-27T08:00:00+00:00", "2026-11-27T08:00:00.001+00:00"),
+    ],
+)
+def test_a_report_goes_from_the_first_millisecond_of_a_day_to_the_last(
+    start: str, end: str, first: str, last: str
+) -> None:
+    assert window_of(start, end, in_tashkent) == (millis(first), millis(last))
+
+
+def test_a_day_on_which_clocks_change_is_as_long_as_it_is() -> None:
+    def in_berlin(moment: datetime) -> datetime:
+        return moment.replace(tzinfo=ZoneInfo("Europe/Berlin"))
+
+    start, end = window_of("2026-03-29", "2026-03-29", in_berlin)
+    assert end - start == 23 * 3_600_000 - 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-13-01", "27.11.2026", "1795766400", "20261127T25", "9999-12-31", "١٧٩٥٧٦٦٤٠٠٠٠٠"]
+)
+def test_what_is_no_moment_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no date \(2026-11-27\)"):
+        window_of("2026-01-01", text, lambda moment: moment.replace(tzinfo=UTC))
+
+
+def test_payme_counts_by_its_own_time_and_click_which_tells_none_by_ours() -> None:
+    assert [timed_by("payme"), timed_by("click")] == ["provider_time", "created_at"]

@@ -18,6 +18,7 @@ from paytechuz_core import Account, Hooks, Inbound, Memory, Payme, State, Transa
 from paytechuz_core.decision import Decision, Event, Hook, Snapshot
 from paytechuz_core.hooks import call_hook
 from paytechuz_core.memory import MemorySession
+from paytechuz_core.outbound import over_http_at
 from paytechuz_core.payme.calls import Call, CancelTransaction, PerformTransaction
 from paytechuz_core.payme.replies import Reply
 from paytechuz_core.repository import Repository
@@ -426,10 +427,34 @@ def test_an_endpoint_that_is_not_there_is_a_step_that_failed() -> None:
     assert [(step.ok, step.why) for step in steps] == [(False, SILENCE)] * len(ONE_TIME)
 
 
+def test_what_is_no_http_is_no_answer() -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(b"SMTP ready\r\n")
+
+    with serving(answer) as url, pytest.raises(ConnectionError, match="BadStatusLine"):
+        over_http(url)(b"body", {})
+
+
+def test_the_paths_of_a_site_are_called_where_it_is() -> None:
+    seen: list[str] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        seen.append(request.path)
+        request.send_response(204)
+        request.end_headers()
+
+    with serving(answer) as url:
+        site = url.partition("/webhook")[0]
+        for each in (site, f"{site}/", f"{site}/shop/"):
+            assert over_http_at(each)("/payments/payme")(b"", {}) == (204, b"")
+    assert seen == ["/payments/payme", "/payments/payme", "/shop/payments/payme"]
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:8000/webhook", "ftp://shop.example/webhook", "http:///webhook"])
-def test_over_http_wants_an_address(url: str) -> None:
+@pytest.mark.parametrize("call", [over_http, over_http_at])
+def test_over_http_wants_an_address(call: Callable[[str], object], url: str) -> None:
     with pytest.raises(ValueError, match="not an address"):
-        over_http(url)
+        call(url)
 
 
 def test_a_till_shows_no_key() -> None:

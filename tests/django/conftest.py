@@ -5,13 +5,10 @@ from contextlib import ExitStack
 from functools import cache
 
 import pytest
+from django.apps import apps
 
 from tests.databases import REQUIRED, SYNC, Unavailable, sqlite, throw_away
 from tests.django.project import add_database, migrate, on
-
-from django.apps import apps  # isort: skip - the project configures Django
-from django.contrib.auth.models import Permission  # isort: skip
-from django.contrib.contenttypes.models import ContentType  # isort: skip
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -49,6 +46,6 @@ def alias(request: pytest.FixtureRequest, migrated: Callable[[str], str]) -> Ite
         pytest.skip(str(reason))
     with on(alias):
         for model in apps.get_models():
-            if model not in (ContentType, Permission):  # they are made by migrating
+            if model._meta.label not in {"auth.Permission", "contenttypes.ContentType"}:  # noqa: SLF001 - made by migrating
                 model._base_manager.all().delete()  # noqa: SLF001 - documented under this name
         yield alias

@@ -99,6 +99,7 @@ def add_database(alias: str, place: Database, **more: Any) -> None:
         "HOST": location.host or "",
         "PORT": str(location.port or ""),
         "ATOMIC_REQUESTS": True,
+        "OPTIONS": {"charset": "utf8mb4"} if place.name == "mariadb" else {},  # by itself Django speaks it from 5.2 on
         **more,
     }
     with suppress(AttributeError):  # this thread has not been there

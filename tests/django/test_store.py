@@ -13,9 +13,10 @@ from threading import current_thread, main_thread
 from typing import Any, Final
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.db import connections
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Subquery
 from django.db.models.functions import TruncDay
 from django.test import override_settings
 from hypothesis import HealthCheck, settings
@@ -296,6 +297,22 @@ def test_a_database_with_a_zone_of_its_own_makes_no_difference(alias: str) -> No
             vars(connection).pop(name, None)
 
 
+@pytest.mark.every_database
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_a_time_may_stand_in_a_subquery(alias: str, *, use_tz: bool) -> None:
+    with unit_of_work(alias):
+        DjangoRepository(alias, lambda _: None).save(Change(None, BIRTH))
+    with override_settings(USE_TZ=use_tz):
+        connections[alias].close()
+        payments, born = PaymentTransaction.objects, millis_to_datetime(NOON + 1)
+        latest = Subquery(payments.order_by("-created_at").values("created_at")[:1])
+        assert payments.get(created_at=latest).created_at == born
+        assert payments.filter(created_at__in=payments.values("created_at")).exists()
+        assert payments.annotate(latest=latest).values_list("latest").get() == (born,)
+        assert payments.all()[:5].aggregate(last=Max("created_at")) == {"last": born}
+        connections[alias].close()
+
+
 @pytest.mark.parametrize("use_tz", [True, False])
 def test_a_naive_time_in_a_query_is_the_projects_own(alias: str, *, use_tz: bool) -> None:
     with unit_of_work(alias):
@@ -338,12 +355,25 @@ def test_the_model_speaks_as_the_documentation_says(alias: str) -> None:
     with unit_of_work(alias):
         DjangoRepository(alias, lambda _: None).save(Change(None, replace(BIRTH, amount_tiyin=435)))
     row = PaymentTransaction.objects.get(state=PaymentTransaction.INITIATING)
-    assert (row.amount, str(row)) == (Decimal("4.35"), "payme 5305e3bab097f420a62ced0b")
+    assert (row.amount, str(row)) == (Decimal("4.35"), "Payme 5305e3bab097f420a62ced0b")
     row.amount = Decimal("8.20")
     assert row.amount_tiyin == 820
     states = ("CREATED", "INITIATING", "SUCCESSFULLY", "CANCELLED", "CANCELLED_DURING_INIT")
     assert [getattr(PaymentTransaction, name) for name in states] == [0, 1, 2, -2, -1]
     assert (row.performed_at, row.extra_data) == (None, {})
+
+
+# Accounts
+
+
+def test_a_foreign_key_is_named_as_its_column_because_its_object_is_no_key() -> None:
+    def found_by(name: str) -> Any:
+        return accounts_of(Permission, ("type",), (name,), None, False, None, False).kinds  # noqa: FBT003 - keys of a cache
+
+    assert found_by("content_type_id")["content_type_id"].own is int
+    for name in ("content_type", "group", "no_such"):  # the object, what points here, nothing
+        with pytest.raises(ConfigurationError, match=r"account_column.*content_type_id"):
+            found_by(name)
 
 
 # Migrations

@@ -1,7 +1,7 @@
 """The pages of the documentation, and the code blocks in them, verbatim.
 
-A block whose first line is a comment that names a file (`# shop.py`) is that file. Everything else is run where it
-stands.
+A block whose first line is a comment that names a file (`# shop.py`) is that file, or what is added to it (`# shop.py,
+at its end`). Everything else is run where it stands.
 """
 
 import re
@@ -16,9 +16,11 @@ ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
 README: Final = ROOT / "README.md"
 TUTORIAL: Final = DOCS / "tutorial-fastapi.md"
+FLASK_TUTORIAL: Final = DOCS / "tutorial-flask.md"
+DJANGO_TUTORIAL: Final = DOCS / "tutorial-django.md"
 
 FENCED: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NAMED: Final = re.compile(r"# ([\w/]+\.\w+)\n")
+NAMED: Final = re.compile(r"# ([\w/]+\.\w+)(, at its end)?\n")
 
 
 def pages() -> list[Path]:
@@ -46,6 +48,14 @@ class Block:
         named = NAMED.match(self.text)
         return None if named is None else named[1]
 
+    def save(self, folder: Path) -> None:
+        """Save the file that this block is, or add the block to it, as a reader would."""
+        if (named := NAMED.match(self.text)) is not None:
+            path = folder / named[1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a" if named[2] else "w") as file:
+                file.write(self.text)
+
     def compile(self) -> Any:
         """Compile it, so that an error points into the page."""
         return compile("\n" * self.line + self.text, str(self.page), "exec")
@@ -61,10 +71,7 @@ def blocks(page: Path, language: str | None = None) -> list[Block]:
 def write_files(page: Path, folder: Path) -> None:
     """Save each block that is a file, as a reader would."""
     for block in blocks(page, "python"):
-        if block.file is not None:
-            path = folder / block.file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block.text)
+        block.save(folder)
 
 
 @contextmanager

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import MEANINGS, REASONS, REFERENCE, REGION, REGIONS, click_answered_to, filled
+from docs.generate import MEANINGS, REASONS, REFERENCE, REGION, REGIONS, SETTINGS, click_answered_to, filled
 from paytechuz_core.click.codes import Code
 from paytechuz_core.payme.errors import ERRORS
 from paytechuz_core.transaction import TRANSITIONS, Reason, State
+from paytechuz_django.settings import KNOWN
 
 PAGES = sorted(REFERENCE.glob("*.md"))
 
@@ -45,6 +46,10 @@ def test_every_code_of_click_is_met_by_the_generator() -> None:
 def test_every_state_and_reason_has_a_meaning() -> None:
     assert set(MEANINGS) == set(State)
     assert set(REASONS) == set(Reason)
+
+
+def test_every_setting_of_django_has_a_meaning() -> None:
+    assert set(SETTINGS) == {name for names in KNOWN.values() for name in names}
 
 
 def test_the_diagram_has_every_transition_and_no_other() -> None:

@@ -5,20 +5,24 @@ import json
 import re
 import unicodedata
 from base64 import b64encode
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from flask import Flask
 
 from paytechuz import checkout_link
 from paytechuz_core.decision import Hook
 from tests.docs.conftest import TutorialShop
-from tests.docs.pages import DOCS, README, ROOT, blocks, pages
+from tests.docs.pages import DOCS, README, ROOT, blocks, pages, write_files
 
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 GOING_LIVE = DOCS / "how-to/going-live.md"
+CALL = {"id": 1, "method": "CheckTransaction", "params": {"id": "A"}}
+KEY = {"Authorization": "Basic " + b64encode(b"Paycom:your_payme_key").decode()}
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
@@ -77,11 +81,21 @@ def test_the_readmes_route_and_router_answer(shop: TutorialShop) -> None:
     for block in blocks(README, "python"):
         # Each with an application of its own: they are alternatives.
         names["app"] = vars(shop.module)["app"] = FastAPI()
+        if block.file is not None:
+            continue  # Flask's, below
         exec(block.compile(), names)  # noqa: S102 - which is what this test is about
         if "click_router" in block.text:
             assert asyncio.run(answered_to_click(names["app"])) == (200, -8)
         else:
             assert asyncio.run(answered(names["app"])) == (200, -31003)
+
+
+def test_the_readmes_flask_application_answers(shop: TutorialShop) -> None:
+    app = vars(shop.module)["app"] = Flask("shop")
+    write_files(README, shop.folder)
+    import_module("flask_payments")
+    answer = app.test_client().post("/payments/payme/webhook", json=CALL, headers=KEY)
+    assert (answer.status_code, answer.get_json()["error"]["code"]) == (200, -31003)
 
 
 async def answered_to_click(app: FastAPI) -> tuple[int, int]:
@@ -93,10 +107,8 @@ async def answered_to_click(app: FastAPI) -> tuple[int, int]:
 
 async def answered(app: FastAPI) -> tuple[int, int]:
     """Say what an application answers to CheckTransaction."""
-    call = {"id": 1, "method": "CheckTransaction", "params": {"id": "A"}}
-    key = {"Authorization": "Basic " + b64encode(b"Paycom:your_payme_key").decode()}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
-        answer = await client.post("/payments/payme/webhook", json=call, headers=key)
+        answer = await client.post("/payments/payme/webhook", json=CALL, headers=KEY)
     return answer.status_code, answer.json()["error"]["code"]
 
 
@@ -110,6 +122,15 @@ def test_the_checkout_link_is_the_one_shown(
     assert capsys.readouterr().out == shown[0]
     assert names["pay_link"](1, "5000.00") == shown[0].strip()
     assert checkout_link("m", 1, {"id": 1}, test=True).startswith("https://test.paycom.uz/")
+
+
+def test_what_nobody_paid_is_expired_as_going_live_says(shop: TutorialShop, capsys: pytest.CaptureFixture[str]) -> None:
+    write_files(GOING_LIVE, shop.folder)
+    order = shop.order()
+    shop.till(vars(shop.payments)["ShopPayme"]).create(order_id=order)  # on New Year's Day of 2026, by the shop's clock
+    import_module("expire")
+    assert capsys.readouterr().out == "1 expired, 0 failed\n"
+    assert shop.status(order) == "pending", "the tutorial's hook leaves it open"
 
 
 def prose(page: Path) -> str:

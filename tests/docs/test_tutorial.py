@@ -1,4 +1,4 @@
-"""The tutorial, read by a very literal reader: every file saved, every command run, every answer compared."""
+"""The tutorials, read by a very literal reader: every file saved, every command run, every answer compared."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -21,10 +21,10 @@ from typing import Any, Final
 import pytest
 from packaging.requirements import Requirement
 
-from tests.docs.pages import ROOT, TUTORIAL, blocks, write_files
+from tests.docs.pages import DJANGO_TUTORIAL, FLASK_TUTORIAL, ROOT, TUTORIAL, Block, blocks, write_files
 
-COMMANDS: Final = blocks(TUTORIAL, "sh")
-SHOPS: Final = [block.text.split()[1] for block in COMMANDS if block.text.startswith("uvicorn ")]
+COMMANDS: Final = [block for page in (TUTORIAL, FLASK_TUTORIAL, DJANGO_TUTORIAL) for block in blocks(page, "sh")]
+SHOPS: Final = [block for block in COMMANDS if block.text.startswith(("uvicorn ", "flask "))]
 PATIENCE: Final = 60
 THIRTEEN_DIGITS: Final = range(10**12, 10**13)
 
@@ -36,7 +36,9 @@ def test_every_command_of_the_tutorial_is_one_that_is_tested() -> None:
         for line in block.text.replace(" && ", "\n").splitlines()
         if line[0] != " "
     ]
-    assert set(words) == {"mkdir", "cd", "python3", ".", "pip", "uvicorn", "curl", "rm"}
+    assert set(words) == {
+        "mkdir", "cd", "python3", ".", "pip", "uvicorn", "flask", "curl", "rm", "django-admin", "python",
+    }  # fmt: skip
 
 
 def test_what_the_tutorial_installs_exists() -> None:
@@ -57,22 +59,23 @@ def test_what_the_tutorial_installs_exists() -> None:
             assert requirement.name in development
 
 
-@pytest.mark.parametrize("shop", SHOPS)
-def test_the_calls_of_the_tutorial_are_answered_as_it_shows(shop: str, tmp_path: Path) -> None:
-    write_files(TUTORIAL, tmp_path)
-    page = blocks(TUTORIAL)
-    with serving(shop, tmp_path) as port:
-        for block, following in pairwise(page):
-            if block.text.startswith("curl "):
-                assert following.language == "json", f"{block.where} shows no answer"
-                seen = run(block.text.replace("localhost:8000", f"127.0.0.1:{port}"))
-                assert alike(json.loads(following.text), json.loads(seen)), (
-                    f"{following.where} shows another answer than {seen}"
-                )
+@pytest.mark.parametrize("shop", SHOPS, ids=lambda shop: shop.where)
+def test_the_calls_of_a_tutorial_are_answered_as_it_shows(shop: Block, tmp_path: Path) -> None:
+    write_files(shop.page, tmp_path)
+    command = [sys.executable, "-m", *shop.text.removesuffix(" --port 8000\n").split(), "--port", "{port}"]
+    with serving(command, tmp_path) as port:
+        converse(shop.page, port)
 
 
-def test_there_are_three_shops_to_start() -> None:
-    assert SHOPS == ["payments:app", "payments_async:app", "payments_router:app"]
+def test_there_are_three_shops_to_start_in_each() -> None:
+    assert [shop.text.strip() for shop in SHOPS] == [
+        "uvicorn payments:app",
+        "uvicorn payments_async:app",
+        "uvicorn payments_router:app",
+        "flask --app payments run --port 8000",
+        "flask --app payments_route run --port 8000",
+        "flask --app payments_model run --port 8000",
+    ]
 
 
 def test_an_answer_that_differs_is_noticed() -> None:
@@ -94,20 +97,31 @@ def test_without_curl_the_same_bytes_are_sent(block: Any) -> None:
         assert json.loads(request.data)["method"]
 
 
+def converse(page: Path, port: int) -> None:
+    """Make the calls of a page, and compare what is answered with what it shows."""
+    for block, following in pairwise(blocks(page)):
+        if block.text.startswith("curl "):
+            assert following.language == "json", f"{block.where} shows no answer"
+            seen = run(block.text.replace("localhost:8000", f"127.0.0.1:{port}"))
+            assert alike(json.loads(following.text), json.loads(seen)), (
+                f"{following.where} shows another answer than {seen}"
+            )
+
+
 @contextmanager
-def serving(shop: str, folder: Path) -> Iterator[int]:
-    """Run `uvicorn SHOP` in a folder, on a port of its own."""
+def serving(command: Sequence[str], folder: Path) -> Iterator[int]:
+    """Start a shop in a folder, on a port of its own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", shop, "--port", str(port), "--log-level", "warning"]
-    server = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    words = [word.format(port=port) for word in command]
+    server = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         deadline = time.monotonic() + PATIENCE
         while not answers(port):
             if server.poll() is not None or time.monotonic() > deadline:
                 server.kill()
-                pytest.fail(f"uvicorn {shop} did not start:\n{server.communicate()[0]}")
+                pytest.fail(f"{words} did not start:\n{server.communicate()[0]}")
             time.sleep(0.05)
         yield port
     finally:

@@ -37,6 +37,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from paytechuz.integrations import fastapi, flask
+from paytechuz_core.handler import Expiry
 from paytechuz_core.sql import PaymentTransaction
 
 KEY: Final = "canary#Key:with?colon=and&percent%41"
@@ -54,7 +55,7 @@ PATIENCE: Final = 30
 """How many seconds anyone waits for what must come at once: only a defect ever waits so long."""
 
 PAYMENTS: Final = PaymentTransaction.__table__
-METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"]
 
 
 class Base(DeclarativeBase):
@@ -376,6 +377,12 @@ class Client(ABC):
     ) -> httpx.Response:
         """Send one raw request. A content of several pieces goes out chunked, without a length."""
 
+    def expire(self) -> Expiry:
+        """Expire what nobody paid, as the shop's cron job does, with a session of its own."""
+        with Session(self.database.engine) as db:
+            expiry: Expiry = self.handler(db).expire()
+            return expiry
+
     @property
     def routes(self) -> dict[str, Callable[[Any], Any]]:
         """What serves which path: Click may be given one URL for both actions, or one for each."""
@@ -621,6 +628,16 @@ class FastApiAsync(AsgiClient):
         for path, handler in self.routes.items():
             serve(path, handler)
         return app
+
+    def expire(self) -> Expiry:
+        """Expire what nobody paid, in the shop's event loop."""
+
+        async def expire() -> Expiry:
+            async with AsyncSession(self.database.async_engine) as db:
+                expiry: Expiry = await self.handler(db).expire()
+                return expiry
+
+        return self.database.portal.call(expire)
 
     def extended(self, base: type) -> Any:
         """Extend a documented class by the habits, as `async def`."""

@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 from django.urls import path
 
 from paytechuz.integrations.django import ClickWebhookView, PaymeWebhookView
+from paytechuz_core.handler import Expiry
 from paytechuz_django.store import LOCK_SQLITE
 from tests.django.project import Router
 from tests.django.shop import models as twins
@@ -116,11 +117,20 @@ class DjangoClient(WsgiClient):
         """One route over each view."""
         return DjangoWsgi(tuple(path(route.lstrip("/"), view(None)) for route, view in self.routes.items()))
 
+    def expire(self) -> Expiry:
+        """Expire what nobody paid, as the command does."""
+        view = self.handler(None)
+        try:
+            expiry: Expiry = view.view_class(**view.view_initkwargs).expire()
+            return expiry
+        finally:
+            self.database.forget_connections()
+
     def extended(self, base: type) -> Any:
         """Extend a documented class by the habits, and give it what they call a session."""
         view = super().extended(base)
-        view.db = cached_property(lambda _: Db())
-        view.db.__set_name__(view, "db")
+        # One for each database transaction: as after a rollback, no change may be saved with another's.
+        view.db = property(lambda made: vars(made._unit or made).setdefault("db", Db()))  # noqa: SLF001 - the unit's
         return view
 
     def made(self, handler_class: Any, db: Any, settings: Row) -> Any:

@@ -14,11 +14,14 @@ from django.db import DatabaseError, IntegrityError, connections, transaction
 from django.db.models import F
 
 from paytechuz.integrations.django import payment_cancelled, payment_created, payment_succeeded
+from paytechuz_core.decision import MOVES as MOVES_OF_ALL
+from paytechuz_django.signals import BY_MOVE
 from tests.django.project import Router
 from tests.django.shop.models import Order
+from tests.http import test_hooks
 from tests.http.clients import EXAMPLE, HALF_DAY, Habit
 from tests.http.django import DjangoClient
-from tests.http.test_hooks import MOVES, PAID, Broken, Move, make, stored
+from tests.http.test_hooks import MOVES, PAID, Broken, Move, hook
 
 pytestmark = pytest.mark.clients.with_args(DjangoClient)
 
@@ -64,6 +67,7 @@ def takes_back_a_part(self: Any, transaction_: Any) -> None:
 
 
 def handles_a_failed_statement_in_an_atomic_of_its_own(self: Any, transaction_: Any) -> None:
+    Order.objects.create(amount=1, voucher="taken")
     with suppress(IntegrityError), transaction.atomic(using=self.using):
         Order.objects.create(amount=1, voucher="taken")
     mark(transaction_)
@@ -165,31 +169,11 @@ def rolls_back_behind_djangos_back(self: Any, transaction_: Any) -> None:
 DISPUTED = (swallows_a_failed_statement, rolls_back_behind_djangos_back)
 
 
-def hook(name: str, habit: Callable[[Any, Any], None], *, times: int = 1000) -> Habit:
-    """Make a hook of a habit; after that many calls it only updates, as a shop whose bug is mended."""
-    calls: list[int] = []
-
-    def run(self: Any, params: Any, transaction_: Any, account: Any = None) -> None:
-        del params, account
-        calls.append(1)
-        (habit if len(calls) <= times else updates)(self, transaction_)
-
-    run.__name__ = name
-    return run
-
-
 @pytest.mark.every_database
 @pytest.mark.parametrize("move", MOVES, ids=str)
 @pytest.mark.parametrize("habit", GOOD)
 def test_what_a_hook_does_is_committed_with_the_state(open_shop: Open, move: Move, habit: Any) -> None:
-    shop = open_shop(habits=[hook(move.hook, habit)])
-    shop.database.order(voucher="taken")
-    order = move.prepare(shop)
-    assert make(shop, move.call, order).result["state"] == move.state
-    found = shop.database.find(order)
-    assert (shop.database.states(), found.status, found.paid) == ({"a": move.state}, "touched", 1)
-    make(shop, move.call, order).ok()
-    assert (shop.database.find(order), shop.hooks) == (found, [move.hook])
+    test_hooks.test_what_a_hook_does_is_committed_with_the_state(open_shop, move, habit)
 
 
 @pytest.mark.every_database
@@ -198,31 +182,14 @@ def test_what_a_hook_does_is_committed_with_the_state(open_shop: Open, move: Mov
 def test_a_hook_whose_work_is_lost_leaves_nothing_and_the_repetition_can_succeed(
     open_shop: Open, move: Move, habit: Any
 ) -> None:
-    shop = open_shop(habits=[hook(move.hook, habit, times=1)])
-    shop.database.order(voucher="taken")
-    order = move.prepare(shop)
-    before = stored(shop)
-    assert make(shop, move.call, order).code == -32400
-    assert stored(shop) == before
-    assert make(shop, move.call, order).result["state"] == move.state
-    found = shop.database.find(order)
-    assert (shop.database.states(), found.status, found.paid) == ({"a": move.state}, "touched", 1)
+    test_hooks.test_a_hook_whose_work_is_lost_leaves_nothing_and_the_repetition_can_succeed(open_shop, move, habit)
 
 
 @pytest.mark.every_database
 @pytest.mark.parametrize("move", MOVES, ids=str)
 @pytest.mark.parametrize("habit", DISPUTED)
 def test_a_success_is_whole_and_a_system_error_is_nothing(open_shop: Open, move: Move, habit: Any) -> None:
-    shop = open_shop(habits=[hook(move.hook, habit)])
-    order = move.prepare(shop)
-    before = stored(shop)
-    answer = make(shop, move.call, order)
-    if answer.code is None:
-        found = shop.database.find(order)
-        assert (shop.database.states(), found.status, found.paid) == ({"a": move.state}, "touched", 1)
-    else:
-        assert answer.code == -32400
-        assert stored(shop) == before
+    test_hooks.test_a_success_is_whole_and_a_system_error_is_nothing(open_shop, move, habit)
 
 
 @pytest.mark.every_database(but="sqlite")  # whose one writer never meets a deadlock
@@ -349,6 +316,42 @@ def test_signals_tell_once_of_each_move_after_it_is_committed(open_shop: Open, h
     ]  # fmt: skip
     assert {sender for _, sender, _, _ in heard} == {shop.handler_class}
     assert committed == [2]
+
+
+def test_a_receiver_is_given_what_is_stored_the_hooks_extra_data_included(open_shop: Open, heard: list[Any]) -> None:
+    def successfully_payment(self: Any, params: Any, transaction_: Any) -> None:
+        del self, params
+        transaction_.extra_data["invoice"] = 7
+
+    shop = open_shop(habits=[successfully_payment])
+    shop.pay("a", shop.database.order())
+    _, _, paid, _ = heard[-1]
+    stored_ = shop.database.payment("a")
+    assert (paid.state, paid.extra_data, paid.version) == (2, {"invoice": 7}, stored_["version"])
+    assert stored_["extra_data"] == {"invoice": 7}
+
+
+def test_what_a_receiver_writes_into_the_transaction_reaches_nobody(open_shop: Open) -> None:
+    told: list[Any] = []
+
+    def after_commit(self: Any, event: str, params: Any, moved: Any) -> None:
+        del self, event
+        told.append((params["id"], moved.extra_data))
+
+    def receive(transaction: Any, params: Any, **_: Any) -> None:
+        transaction.extra_data["receiver"] = params["id"] = "was here"
+
+    shop = open_shop(habits=[after_commit])
+    payment_created.connect(receive)
+    try:
+        shop.create("a", shop.database.order()).ok()
+    finally:
+        payment_created.disconnect(receive)
+    assert (told, shop.database.payment("a")["extra_data"]) == ([("a", {})], {})
+
+
+def test_there_is_a_signal_for_each_move() -> None:
+    assert BY_MOVE.keys() == MOVES_OF_ALL
 
 
 def test_signals_tell_nothing_of_what_was_not_saved(open_shop: Open, heard: list[Any]) -> None:

@@ -83,7 +83,7 @@ def test_t04_another_login_may_be_set_and_the_scheme_is_in_any_case(open_shop: O
     assert answer.code == -31003
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 def test_t05_other_http_methods_are_refused_with_200(shop: Client, method: str) -> None:
     answer = shop.send(b"", method=method)
     assert (answer.code, answer.json["id"]) == (-32300, None)

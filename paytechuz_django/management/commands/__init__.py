@@ -1,0 +1,1 @@
+"""`paytechuz_doctor`, `paytechuz_statement` and `paytechuz_expire`."""

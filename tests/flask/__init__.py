@@ -1,0 +1,1 @@
+"""What is Flask's own: its commands. The shared suite, and the extension's tests, are in tests/http."""
