@@ -149,7 +149,7 @@ def nameless(story: str) -> str:
 CONFLICT: Final = "Here `save` must raise Conflict: "
 TOLD: Final[dict[type[Memory], tuple[str, ...]]] = {
     HeldAtEachProvider: (r"orders:\d is held by \w and \w, and should be by \w$", CONFLICT),
-    NoCompareAndSwap: ("but before the shop writes:", "'s [12ABa]: state is ", CONFLICT),
+    NoCompareAndSwap: ("but before the shop writes:", r"'s [12ABa]: \w+ is ", CONFLICT),
     LostUpdate: ("but before the shop writes:", "'s [12ABa]: version is ", CONFLICT),
     RollsBackExceptionsOnly: ("the task is cancelled while the shop's hook runs", "nothing may be stored"),
     GuessesReasons: (r"reason is \d+, and should be -?\d+",),
