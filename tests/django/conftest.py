@@ -1,7 +1,7 @@
 """A migrated database for each test, empty: SQLite, or every database where the mark `every_database` says so."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 
 import pytest
@@ -26,13 +26,25 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         @cache
         def migrated(name: str) -> str:
             # Not the bare name: tests/http has databases of its own under that.
-            alias = f"django_{name}"
+            alias = SHARED + name
             folder = tmp_path_factory.mktemp(alias)
             add_database(alias, sqlite(folder) if name == "sqlite" else stack.enter_context(throw_away(name))[0])
             migrate(alias)
             return alias
 
         yield migrated
+
+
+@pytest.fixture(autouse=True)
+def _only_shared_databases_stay_known() -> Iterator[None]:
+    """Forget the databases that a test made known: makemigrations would ask each of them."""
+    before = {*connections.settings}
+    yield
+    for alias in connections.settings.keys() - before:
+        if not alias.startswith(SHARED):
+            with suppress(AttributeError):  # nobody connected to it
+                del connections[alias]
+            del connections.settings[alias]
 
 
 @pytest.fixture
