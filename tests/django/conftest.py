@@ -6,9 +6,13 @@ from functools import cache
 
 import pytest
 from django.apps import apps
+from django.db import connections
 
 from tests.databases import REQUIRED, SYNC, Unavailable, sqlite, throw_away
 from tests.django.project import add_database, migrate, on
+
+SHARED = "django_"
+"""How the aliases begin that stay known as long as the tests run."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
