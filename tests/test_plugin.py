@@ -1,5 +1,6 @@
 """The plugin for pytest: a right shop passes, and each broken one fails with what was expected, what came and why."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -171,12 +172,12 @@ Run: TypeAlias = Callable[..., pytest.RunResult]
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the tests of a shop, with no plugin but ours."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.syspath_prepend(pytester.path)
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{pytester.path}")
 
     def run(name: str = "Shop", tests: str = PAYMENTS) -> pytest.RunResult:
         pytester.makepyfile(shop=SHOP, test_payments=tests)
         pytester.makeconftest(CONFTEST.format(name=name))
-        return pytester.runpytest_inprocess("-p", PLUGIN, "-p", "no:cacheprovider", "-W", "error")
+        return pytester.runpytest_subprocess("-p", PLUGIN, "-p", "no:cacheprovider", "-W", "error")
 
     return run
 
@@ -260,13 +261,13 @@ def test_what_was_not_overridden_is_told_with_the_lines_to_write(pytester: pytes
         ("paytechuz_shop", "*Override the fixture `paytechuz_shop` in your conftest.py*"),
     ):
         pytester.makepyfile(test_it=f"def test_it({missing}): pass")
-        result = pytester.runpytest_inprocess("-p", PLUGIN, "-p", "no:cacheprovider", "test_it.py")
+        result = pytester.runpytest_subprocess("-p", PLUGIN, "-p", "no:cacheprovider", "test_it.py")
         result.assert_outcomes(errors=1)
         result.stdout.fnmatch_lines([words])
     run(tests="def test_it(payme): pass")
     conftest = (pytester.path / "conftest.py").read_text()
     (pytester.path / "conftest.py").write_text(conftest.replace('payme_key="the key", ', ""))
-    result = pytester.runpytest_inprocess("-p", PLUGIN, "-p", "no:cacheprovider", "test_payments.py")
+    result = pytester.runpytest_subprocess("-p", PLUGIN, "-p", "no:cacheprovider", "test_payments.py")
     result.stdout.fnmatch_lines(["*Give paytechuz_app the cash register's key: App(app, payme_key=…)"])
 
 
