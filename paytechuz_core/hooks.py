@@ -161,8 +161,7 @@ def overrides(hooks: Hooks, name: str) -> bool:
 def plain(answer: Any) -> Any:
     """Refuse what nobody would await: a hook that is `async def` under a decorator would silently never run."""
     if inspect.isawaitable(answer):
-        if inspect.iscoroutine(answer):
-            answer.close()
+        getattr(answer, "close", object)()  # of a coroutine, which would warn that nobody awaited it
         message = "a hook of a handler with a Session is async: make it a plain def, or use the Async… handler"
         raise ConfigurationError(message)
     return answer

@@ -35,7 +35,7 @@ from tests.core.test_laws_memory import AwaitedRepository
 
 Make: TypeAlias = Callable[..., type[RuleBasedStateMachine]]
 MACHINES: Final[tuple[Make, ...]] = payme_machine, click_machine
-QUICK: Final = settings(max_examples=60 * SIZE, stateful_step_count=15, suppress_health_check=list(HealthCheck))
+QUICK: Final = settings(max_examples=40 * SIZE, stateful_step_count=15, suppress_health_check=list(HealthCheck))
 PATIENT: Final = settings(QUICK, max_examples=1000, stateful_step_count=10)
 """What is broken ends the search as soon as it is found."""
 

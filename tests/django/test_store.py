@@ -98,7 +98,7 @@ def test_stories_end_as_in_the_model(
         with unit_of_work(alias):
             yield DjangoRepository(alias, lambda _: None, int)
 
-    small = settings(max_examples=12 * SIZE, stateful_step_count=15, suppress_health_check=list(HealthCheck))
+    small = settings(max_examples=6 * SIZE, stateful_step_count=15, suppress_health_check=list(HealthCheck))
     machine = make(begin, PaymentTransaction._base_manager.using(alias).all().delete)  # noqa: SLF001 - documented
     run_state_machine_as_test(machine, settings=small)
 

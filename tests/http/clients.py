@@ -514,6 +514,9 @@ class Client(ABC):
         self.create(transaction, order, amount).ok()
         self.perform(transaction).ok()
 
+    def leave_thread(self) -> None:  # noqa: B027 - most have nothing to do
+        """Do what a server does when one of its threads ends."""
+
     def at_once(self, calls: Iterable[Callable[[], AnswerT]]) -> list[AnswerT]:
         """Make these calls from as many threads, released together."""
         todo = list(calls)
@@ -522,7 +525,10 @@ class Client(ABC):
 
         def run(place: int) -> None:
             barrier.wait()
-            answers[place] = todo[place]()
+            try:
+                answers[place] = todo[place]()
+            finally:
+                self.leave_thread()
 
         threads = [threading.Thread(target=run, args=(place,)) for place in range(len(todo))]
         for thread in threads:

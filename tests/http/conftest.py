@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from django.db import connections
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -77,8 +78,10 @@ def databases(portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) 
             engine = create_engine(place.url(SYNC[name][0] if asynchronous else driver))
             stack.callback(engine.dispose)
             if django:
-                add_database(name, place)
+                # To connect to MariaDB takes longer than a call, so there one connection stays.
+                add_database(name, place, CONN_MAX_AGE=None if name == "mariadb" else 0)
                 migrate(name, "paytechuz_django")
+                stack.callback(connections[name].close)
                 return DjangoDatabase(engine, portal, alias=name)
             run_migrations(engine)
             Base.metadata.create_all(engine)

@@ -117,6 +117,10 @@ class DjangoClient(WsgiClient):
         """One route over each view."""
         return DjangoWsgi(tuple(path(route.lstrip("/"), view(None)) for route, view in self.routes.items()))
 
+    def leave_thread(self) -> None:
+        """Close the thread's own connection."""
+        connections[self.database.alias].close()
+
     def expire(self) -> Expiry:
         """Expire what nobody paid, as the command does."""
         view = self.handler(None)

@@ -221,6 +221,7 @@ def test_one_connection_serves_all_of_an_expiry(open_shop: Open, monkeypatch: py
         shop.create(str(number), shop.database.order()).ok()
     shop.clock.advance(HALF_DAY + 1)
     connection: Any = connections[shop.database.alias]
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
     connection.close()
     made: list[Any] = []
     connect = connection.get_new_connection

@@ -16,7 +16,7 @@ from tests.http.click import Click
 from tests.http.clients import EXAMPLE, HALF_DAY, PATIENCE, PAYMENTS, TIYIN, Client, Database, Row
 
 Open = Callable[..., Client]
-ROUNDS = 3 * SIZE
+ROUNDS = 2 * SIZE
 
 
 # After one another

@@ -112,6 +112,11 @@ def build(db: Any = None, handler: type[Any] = ShopPayme, **settings: Any) -> An
     return handler(Session() if db is None else db, **{**SETTINGS, **settings})
 
 
+async def keys_from_afar() -> str:
+    """Give a key that somebody would have to await."""
+    return "key"
+
+
 WRONG: Final[dict[str, tuple[Params, Sequence[str]]]] = {
     "an empty key": ({"payme_key": ""}, ["payme_key", "cabinet", "variable"]),
     "a blank key": ({"payme_key": "  "}, ["payme_key", "cabinet"]),
@@ -159,6 +164,7 @@ WRONG: Final[dict[str, tuple[Params, Sequence[str]]]] = {
     "a maximum finer than a tiyin": ({"maximum": "0.001"}, ["maximum", "'0.001'", "whole tiyin"]),
     "a maximum below the minimum": ({"minimum": 100, "maximum": 10}, ["maximum", "10", "less than minimum"]),
     "a maximum of nothing": ({"maximum": 0}, ["maximum", "nothing could be paid"]),
+    "keys that must be awaited": ({"payme_key": keys_from_afar}, ["payme_key", "async function", "plain"]),
     "no threads": ({"threads": 0}, ["threads", "from 1", "0"]),
     "a text that is true": ({"one_time_payment": "False"}, ["one_time_payment", "'False'"]),
     "a field that is no name": ({"account_field": 5}, ["account_field", "5"]),

@@ -19,7 +19,7 @@ from tests.databases import ASYNC, SYNC
 from tests.sql.conftest import Places
 from tests.sql.shop import PAYMENTS, SETTINGS, AsyncShopPayme, ShopPayme, async_shop
 
-SMALL = settings(max_examples=12 * SIZE, stateful_step_count=15, suppress_health_check=list(HealthCheck))
+SMALL = settings(max_examples=6 * SIZE, stateful_step_count=15, suppress_health_check=list(HealthCheck))
 MACHINES = pytest.mark.parametrize("make", [payme_machine, click_machine])
 Make = Callable[..., type[RuleBasedStateMachine]]
 
