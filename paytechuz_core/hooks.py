@@ -162,6 +162,6 @@ def plain(answer: Any) -> Any:
     """Refuse what nobody would await: a hook that is `async def` under a decorator would silently never run."""
     if inspect.isawaitable(answer):
         getattr(answer, "close", object)()  # of a coroutine, which would warn that nobody awaited it
-        message = "a hook of a handler with a Session is async: make it a plain def, or use the Async… handler"
+        message = "a hook is async where nobody awaits it: make it a plain def, or use an Async… handler"
         raise ConfigurationError(message)
     return answer

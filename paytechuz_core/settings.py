@@ -158,6 +158,11 @@ def several(values: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(values) if isinstance(values, Iterable) and not isinstance(values, (str, bytes)) else (values,)
 
 
+def several_or_callable(keys: Keys) -> tuple[Any, ...] | Callable[[], str | Sequence[str]]:
+    """Let one key be several; a callable is asked at each call."""
+    return keys if callable(keys) else several(keys)
+
+
 def bound(name: str, som: Som) -> Tiyin:
     """Read `minimum` or `maximum`."""
     try:

@@ -34,6 +34,8 @@ KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The settings of each provider, as a view class names them; `PAYTECHUZ` has them in capitals."""
 
+CAPITALS: Final = {provider: frozenset(map(str.upper, names)) for provider, names in KNOWN.items()}
+
 ENVIRONMENT: Final = {
     "payme_id": "PAYME_ID",
     "payme_key": "PAYME_KEY",
@@ -54,8 +56,7 @@ def told(provider: str, name: str) -> Any:
 def section(provider: str) -> Mapping[str, Any]:
     """Give `PAYTECHUZ[provider]`; a name that nobody knows is a mistake, and told at once."""
     given = sections("PAYTECHUZ", getattr(settings, "PAYTECHUZ", {})).get(provider, {})
-    known = {name.upper() for name in KNOWN[provider]}
-    if unknown := sorted(map(str, given.keys() - known)):
-        message = f"PAYTECHUZ[{provider!r}] has {unknown}, which is no setting: there are {sorted(known)}"
+    if unknown := sorted(map(str, given.keys() - CAPITALS[provider])):
+        message = f"PAYTECHUZ[{provider!r}] has {unknown}, which is no setting: there are {sorted(CAPITALS[provider])}"
         raise ConfigurationError(message)
     return given

@@ -31,7 +31,18 @@ from paytechuz_core.handler import CONSUMED, JSON, SyncHandler
 from paytechuz_core.hooks import Drafts, Hooks
 from paytechuz_core.inbound import BODY_LIMIT, Inbound
 from paytechuz_core.repository import ConfigurationError
-from paytechuz_core.settings import Keys, Som, check_hooks, check_kinds, click_of, frozen, keys_of, payme_of, several
+from paytechuz_core.settings import (
+    Keys,
+    Som,
+    check_hooks,
+    check_kinds,
+    click_of,
+    frozen,
+    keys_of,
+    payme_of,
+    several,
+    several_or_callable,
+)
 from paytechuz_core.transaction import Fields
 from paytechuz_django.accounts import DjangoAccounts, accounts_of, model_named
 from paytechuz_django.models import PaymentTransaction
@@ -213,11 +224,6 @@ def database_of(model: Any) -> str:
         )
         raise ConfigurationError(message, "DATABASE_ROUTERS")
     return using
-
-
-def several_or_callable(keys: Any) -> Any:
-    """Let one key be several."""
-    return keys if callable(keys) else several(keys)
 
 
 @dataclass(frozen=True)

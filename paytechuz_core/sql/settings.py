@@ -11,7 +11,17 @@ from paytechuz_core.decision import Gateway
 from paytechuz_core.engine import Clock, epoch_millis
 from paytechuz_core.hooks import Hooks
 from paytechuz_core.repository import ConfigurationError
-from paytechuz_core.settings import Keys, Som, check_hooks, check_kinds, click_of, frozen, payme_of, several
+from paytechuz_core.settings import (
+    Keys,
+    Som,
+    check_hooks,
+    check_kinds,
+    click_of,
+    frozen,
+    payme_of,
+    several,
+    several_or_callable,
+)
 from paytechuz_core.sql.accounts import SqlAccounts, accounts_of
 from paytechuz_core.sql.handler import AsyncSqlHandler
 from paytechuz_core.sql.model import PaymentMixin, PaymentTransaction, table_of
@@ -99,7 +109,7 @@ class PaymeSettings(Settings):
         changes = type(self).change_password is not Hooks.change_password
         self.gateway = payme_of(
             self.accounts, several(account_field), payme_id,
-            payme_key if callable(payme_key) else several(payme_key), login,
+            several_or_callable(payme_key), login,
             minimum, maximum, held_code, changes, frozen(messages or {}),
         )  # fmt: skip
 
@@ -144,7 +154,7 @@ class ClickSettings(Settings):
         )  # fmt: skip
         self.gateway = click_of(
             self.accounts, several(account_field), service_id,
-            secret_key if callable(secret_key) else several(secret_key), commission_percent,
+            several_or_callable(secret_key), commission_percent,
             minimum, maximum, action, lifetime,
         )  # fmt: skip
 
