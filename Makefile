@@ -6,6 +6,8 @@ VENV ?= .venv
 CONSTRAINTS ?=
 WORKERS ?= 2
 EVENTS ?= 2000000
+SIZE ?= full
+ONLY ?=
 
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -16,7 +18,7 @@ SERVES := serve-fastapi serve-django serve-django-asgi serve-flask
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo serve $(DEMOS) $(SERVES) test check coverage seed verify mutants benchmark docs messages clean
+.PHONY: help install demo serve $(DEMOS) $(SERVES) test check coverage seed verify faults mutants benchmark docs messages clean
 
 help:  ## list what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -55,7 +57,7 @@ check: $(READY)  ## ruff, mypy --strict and the import rules; runs no test
 	@$(VENV)/bin/lint-imports --no-logo
 
 # What decides the same few lines millions of times is not counted, which would take twice as long.
-COUNTLESS := tests/proof tests/core/test_machines.py tests/sql/test_machines.py tests/docs tests/test_demo.py \
+COUNTLESS := tests/proof tests/faults tests/core/test_machines.py tests/sql/test_machines.py tests/docs tests/test_demo.py \
 	tests/test_plugin.py
 
 # Without the plugin for shops' own tests: pytest loads it, and so the core, before any line is counted.
@@ -70,6 +72,9 @@ seed: $(READY)
 
 verify: $(READY)  ## the exhaustive proof, and EVENTS simulated events with every fault
 	@$(RUN) -m tests.proof.verify $(EVENTS)
+
+faults: $(READY)  ## kill, cut and race on real databases, and look for every payment; writes build/faults/
+	@$(RUN) -m tests.faults --size $(SIZE) --only "$(ONLY)"
 
 mutants: $(READY)  ## break each line that decides about money, and list what no test noticed; takes hours
 	@$(RUN) -m mutmut run --max-children $(WORKERS)
