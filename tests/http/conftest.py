@@ -1,10 +1,15 @@
-"""A shop for each test: on every client, and on SQLite, or on every database where the test says so."""
+"""A shop for each test: on every client, and on SQLite, or on every database where the test says so.
+
+Flask keeps payments by the same lines as FastAPI with a `Session`, so by default it is served on SQLite only;
+PAYTECHUZ_EVERY_CELL=1 serves it on all, as `.ci/run` does.
+"""
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -16,9 +21,10 @@ from paytechuz_core.sql import run_migrations
 from tests.databases import ASYNC, REQUIRED, SYNC, Unavailable, database_of, sqlite, throw_away
 from tests.databases import Database as Place
 from tests.django.project import add_database, migrate
-from tests.http.clients import CLIENTS, KEY, SECRET, Base, Client, Database
+from tests.http.clients import CLIENTS, KEY, SECRET, Base, Client, Database, FlaskSync
 from tests.http.django import DjangoClient, DjangoDatabase
 
+EVERY_CELL: Final = os.environ.get("PAYTECHUZ_EVERY_CELL") == "1"
 Databases = Callable[[str], Database]
 Open = Callable[..., Client]
 
@@ -28,7 +34,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "driver" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("every_database")
         named = metafunc.definition.get_closest_marker("clients")
-        clients: tuple[type[Client], ...] = named.args if named else (*CLIENTS, DjangoClient)
+        few: tuple[type[Client], ...] = named.args if named else ()
+        clients = few or (*CLIENTS, DjangoClient)
         cells = [
             (client, driver)
             for client in clients
@@ -36,6 +43,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             for name, drivers in (ASYNC if client.is_async else SYNC).items()
             for driver in (drivers if mark and mark.kwargs.get("every_driver") else drivers[:1])
             if (name == "sqlite" if mark is None else name != mark.kwargs.get("but"))
+            and (name == "sqlite" or EVERY_CELL or not issubclass(client, FlaskSync) or client in few)
         ]
         metafunc.parametrize(
             ("client_class", "driver"), cells, ids=[f"{client.name}-{driver}" for client, driver in cells]
