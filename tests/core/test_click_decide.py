@@ -366,8 +366,10 @@ def test_a_reversal_that_the_shop_does_not_allow_is_answered_already_paid_and_wr
     form = complete(error=NO_MONEY)
     decision = decided(form, transaction=attempt(PAID))
     (ask,) = decision.asks
+    assert ask.transaction == attempt(PAID)
     refused = CLICK.amend(call(form), decision, ask, answer)
     assert (code(refused), refused.changes, refused.events, refused.asks) == (-4, (), (), ())
+    assert read(CLICK.render(call(form), refused.reply))["merchant_confirm_id"] == prepare_id(TRANS)
     assert CLICK.amend(call(form), decision, ask, True) == decision  # noqa: FBT003 - a hook's answer
 
 
@@ -382,6 +384,7 @@ def test_a_refusal_speaks_english_in_prepare_and_is_only_a_failure_in_complete()
     assert (told["error"], told["error_note"], told["merchant_prepare_id"]) == (-5, "Out of stock", 0)
     told = read(CLICK.render(call(complete()), CLICK.refuse(call(complete()), refusal)))
     assert (told["error"], told["error_note"]) == (-7, "Failed to update user")
+    assert told["merchant_confirm_id"] == prepare_id(TRANS)
 
 
 def test_a_failure_before_anything_was_read_is_answered_too() -> None:

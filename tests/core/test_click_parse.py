@@ -485,14 +485,16 @@ def test_no_other_prepare_id_is_the_attempts(wrong: int) -> None:
 
 @pytest.mark.parametrize("action", [2, -1, 7])
 def test_a_url_of_an_action_that_does_not_exist_is_a_wrong_setting(action: int) -> None:
-    with pytest.raises(ConfigurationError, match="action must be 0"):
+    with pytest.raises(ConfigurationError, match="action must be 0") as caught:
         replace(CLICK, action=action)
+    assert caught.value.setting == "action"
 
 
 @pytest.mark.parametrize("percent", ["-0.01", "100", "1000", "NaN", "Infinity"])
 def test_a_commission_that_is_no_percentage_is_a_wrong_setting(percent: str) -> None:
-    with pytest.raises(ConfigurationError, match="commission_percent must be"):
+    with pytest.raises(ConfigurationError, match="commission_percent must be") as caught:
         replace(CLICK, commission_percent=Decimal(percent))
+    assert caught.value.setting == "commission_percent"
 
 
 def test_the_secret_is_shown_by_nothing() -> None:

@@ -6,6 +6,7 @@ Every test runs on `respond` and on `arespond`, with plain hooks and with `async
 import asyncio
 import json
 import logging
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +15,10 @@ from typing import Any, Final
 
 import pytest
 
-from paytechuz_core import Account, Conflict, Hooks, Repository, State
+from paytechuz_core import Account, ConfigurationError, Conflict, Hooks, Repository, State
 from paytechuz_core.decision import Event, Hook
 from paytechuz_core.engine import ATTEMPTS, ainsist, ajitter, epoch_millis, insist, jitter
-from paytechuz_core.hooks import Drafts, call_hook
+from paytechuz_core.hooks import Drafts, call_hook, plain
 from paytechuz_core.transaction import HALF_DAY
 from tests.core.strategies import born, hold_of
 from tests.core.wire import (
@@ -275,15 +276,17 @@ def test_after_eight_lost_races_it_is_a_system_error_and_nothing_is_saved(
 
 
 def test_without_the_net_a_race_lost_for_good_is_a_conflict(world: World) -> None:
-    world.faults["commit"] = [Conflict("a rival")] * ATTEMPTS
-    with pytest.raises(Conflict, match="8 attempts"):
+    rivals = [Conflict(f"rival {number}") for number in range(ATTEMPTS)]
+    world.faults["commit"] = [*rivals]
+    with pytest.raises(Conflict, match="8 attempts") as caught:
         world.handle(create())
+    assert caught.value.__cause__ is rivals[-1]
 
 
 @pytest.mark.parametrize("awaits", [False, True])
 @pytest.mark.parametrize("rivals", [0, 1, ATTEMPTS - 1, ATTEMPTS])
 def test_a_step_of_our_own_is_started_over_as_a_call_is(rivals: int, *, awaits: bool) -> None:
-    races, pauses = [Conflict("a rival")] * rivals, list[int]()
+    races, pauses = [Conflict(f"rival {number}") for number in range(rivals)], list[int]()
 
     def step() -> str:
         if races:
@@ -300,8 +303,10 @@ def test_a_step_of_our_own_is_started_over_as_a_call_is(rivals: int, *, awaits: 
         return asyncio.run(ainsist(astep, apause)) if awaits else insist(step, pauses.append)
 
     if rivals == ATTEMPTS:
-        with pytest.raises(Conflict, match="8 attempts"):
+        last = races[0]
+        with pytest.raises(Conflict, match="8 attempts") as caught:
             take()
+        assert caught.value.__cause__ is last
     else:
         assert take() == "done"
     assert pauses == list(range(min(rivals + 1, ATTEMPTS)))
@@ -568,6 +573,24 @@ def test_a_refunded_order_that_is_not_reopened_stays_closed(world: World) -> Non
     assert world.ask(create(RIVAL))["code"] == -31052
 
 
+def test_only_what_the_call_is_about_can_be_reopened() -> None:
+    with pytest.raises(ValueError, match="a hook may reopen the transaction it was given, not another"):
+        Drafts({}).reopen("payme", "another")
+
+
+def test_a_hook_that_nobody_would_await_is_refused_in_words_and_leaves_no_warning() -> None:
+    async def hook() -> None: ...
+
+    future: asyncio.Future[None] = asyncio.Future(
+        loop=(loop := asyncio.new_event_loop())
+    )  # has no `close` as a coroutine has
+    loop.close()
+    for answer in (hook(), future):
+        with pytest.raises(ConfigurationError, match=r"^a hook is async where nobody awaits it: .* an Async… handler$"):
+            plain(answer)
+    assert plain("an answer") == "an answer"
+
+
 @pytest.mark.parametrize(("earlier", "message"), [((), create()), ((create(),), perform())])
 def test_only_a_refund_can_be_reopened(world: World, earlier: tuple[Wire, ...], message: Wire) -> None:
     for each in earlier:
@@ -713,6 +736,47 @@ def test_a_password_that_could_not_be_stored_stays_as_it_was(world: World) -> No
     assert world.ask(check())["code"] == -31003
 
 
+# What is logged where a call fails
+
+
+def test_a_failure_is_logged_with_its_provider_and_all_that_led_to_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.on("transaction_created", fails_with(RuntimeError("disk full")))
+    assert world.ask(create())["code"] == -32400
+    (record,) = [each for each in caplog.records if each.name == "paytechuz"]
+    assert record.getMessage() == "Payme: answered a system error; nothing was saved"
+    assert "disk full" in caplog.text
+
+
+def test_a_failure_that_may_quote_a_key_is_logged_without_its_texts_but_with_their_places(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def store(params: Params) -> None:
+        try:
+            int(params["password"])  # which quotes it, as a driver quotes its statement
+        except ValueError as error:
+            message = f"{params['password']} is not stored"
+            raise OSError(message) from error
+
+    world.on("change_password", store)
+    assert world.ask(change_password("s3cret"))["code"] == -32400
+    (record,) = [each for each in caplog.records if each.name == "paytechuz"]
+    first, *places = record.getMessage().splitlines()
+    assert first.startswith("Payme: answered a system error; nothing was saved; the texts of the errors are left out")
+    assert [line for line in places if not line.startswith(" ")] == ["OSError", "ValueError"]
+    assert sum(", in store" in line for line in places) == 2
+    assert "s3cret" not in caplog.text
+
+
+def test_what_is_wrong_with_a_setting_is_logged_in_words_even_then(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.on("change_password", fails_with(ConfigurationError("keys_file must be writable")))
+    assert world.ask(change_password())["code"] == -32400
+    assert "ConfigurationError: keys_file must be writable" in caplog.text
+
+
 # Waiting and the clock
 
 
@@ -731,6 +795,21 @@ def test_a_pause_is_a_few_random_milliseconds_and_grows(monkeypatch: pytest.Monk
     for place, wait in enumerate(waits):
         assert 0 <= wait <= 0.004 * 2 ** (place // 2)
     assert len(set(waits)) > ATTEMPTS
+
+
+def test_a_pause_is_twice_as_long_with_every_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def asleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(random, "uniform", lambda _, longest: longest)
+    monkeypatch.setattr(time, "sleep", waits.append)
+    monkeypatch.setattr(asyncio, "sleep", asleep)
+    for attempt in range(1, ATTEMPTS):
+        jitter(attempt)
+        asyncio.run(ajitter(attempt))
+    assert waits == [0.002 * 2**attempt for attempt in range(1, ATTEMPTS) for _ in range(2)]
 
 
 def test_the_clock_counts_milliseconds_since_1970() -> None:

@@ -32,6 +32,12 @@ def test_no_two_errors_say_the_same(language: str) -> None:
     assert len({error.message[language] for error in ERRORS}) == len(ERRORS)
 
 
+@pytest.mark.parametrize("message", [{}, {"de": "Nein"}, {"en": 1}], ids=str)
+def test_a_refusal_without_words_that_a_payer_could_read_is_a_mistake(message: Any) -> None:
+    with pytest.raises(ValueError, match=r"^a refusal's message must be a text, or texts under 'ru', 'uz' and 'en'$"):
+        Refused(message)
+
+
 def gateway(messages: Mapping[int, Mapping[str, str]], **settings: Any) -> Payme:
     return Payme(keys=lambda: (KEY,), fields=("order_id",), messages=messages, **settings)
 

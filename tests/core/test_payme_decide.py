@@ -272,6 +272,16 @@ def test_a_wallet_takes_any_amount_between_its_bounds(low: int, high: int | None
     )
 
 
+@pytest.mark.parametrize(("amount", "answer"), [(0, -31001), (1, None), (2, None), (3, -31001)])
+def test_a_wallet_s_bounds_are_amounts_that_it_takes(amount: int, answer: int | None) -> None:
+    gateway = replace(PAYME, minimum=1, maximum=2)
+    assert code(decided(create(amount=amount, order="7"), account=WALLET, gateway=gateway)) == answer
+
+
+def test_the_smallest_price_is_a_tiyin() -> None:
+    assert code(decided(check_perform(amount=1), account=replace(ORDER, amount_tiyin=1))) is None
+
+
 def test_bounds_are_for_wallets_and_not_for_orders() -> None:
     gateway = replace(PAYME, minimum=AMOUNT + 1)
     assert code(decided(create(), account=ORDER, gateway=gateway)) is None
@@ -461,6 +471,7 @@ def test_a_new_key_is_not_blank(password: str, answer: int | None) -> None:
     decision = decided(change_password(password), gateway=PASSWORDS)
     assert code(decision) == answer
     assert hooks(decision) == ([Hook.CHANGE_PASSWORD] if answer is None else [])
+    assert answer is None or sent(decision.reply)["data"] == "password"
 
 
 # What is read
@@ -517,6 +528,14 @@ def test_further_data_stands_beside_allow() -> None:
     decision = decided(check_perform(), account=ORDER)
     told = amended(decision, check_perform(), Hook.GET_CHECK_DATA, answer={"additional": {"name": "Aziz"}})
     assert sent(told.reply) == {"allow": True, "additional": {"name": "Aziz"}}
+
+
+def test_a_receipt_that_adds_up_to_the_amount_stands_beside_allow() -> None:
+    line = {"title": "Tea", "count": 1, "code": "0", "vat_percent": 12, "package_code": "1"}
+    detail = {"receipt_type": 0, "items": [{**line, "price": AMOUNT}]}
+    decision = decided(check_perform(), account=ORDER)
+    told = amended(decision, check_perform(), Hook.GET_CHECK_DATA, answer={"detail": detail})
+    assert sent(told.reply) == {"allow": True, "detail": detail}
 
 
 def test_a_split_is_stored_with_the_transaction_and_told_to_everyone() -> None:

@@ -413,6 +413,7 @@ def test_times_that_have_not_come_are_none() -> None:
 def test_milliseconds_survive_the_way_to_a_datetime_and_back(millis: Millis) -> None:
     moment = millis_to_datetime(millis)
     assert datetime_to_millis(moment) == millis
+    assert type(datetime_to_millis(moment)) is int
     assert moment - EPOCH == timedelta(milliseconds=millis)
 
 
