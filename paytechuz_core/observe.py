@@ -62,14 +62,16 @@ class Observation(Generic[CallT, ReplyT]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._span is None and not calls.isEnabledFor(logging.INFO):
+        listened = calls.isEnabledFor(logging.INFO)
+        if self._span is None and not listened:
             return
         milliseconds = (perf_counter_ns() - self._began) / 1_000_000
         subject, record = Subject(), None
         with Harmless():
             subject = self._subject()
             record = self._record(subject, milliseconds)
-            calls.info("%s", record, extra=record.told("paytechuz_"))
+            if listened:
+                calls.info("%s", record, extra=record.told("paytechuz_"))
         if self._span is not None and (telemetry := telemetry_here()) is not None:
             with Harmless():
                 telemetry.end(self._span, record, known=subject.known)

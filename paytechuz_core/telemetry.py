@@ -1,9 +1,9 @@
 """OpenTelemetry, where its API is installed: a span for each call, and the numbers that alerts are made of.
 
 The span stands inside the framework's own, and what the call does (SQL, where that is instrumented) inside the span. It
-has an error status for system errors alone: a refused payment is a correct answer. Metrics have few attributes, and no
-more values of them than the protocols have methods and codes: never a transaction's id, and of a method that nobody
-knows only "other". This module is imported at the first call, and never where the API is missing.
+has an error status for system errors alone: a refused payment is a correct answer. Names of
+spans and attributes of metrics have no more values than the protocols have methods and codes: never a transaction's id,
+and of a method that nobody knows only "other". This module is imported at the first call, and never where the API is missing.
 """
 
 from contextvars import Token
@@ -49,9 +49,10 @@ class Telemetry:
         span, token = begun
         try:
             if record is not None:
+                method = OTHER if record.method is None or not known else record.method
                 if span.is_recording():
-                    describe(span, record)
-                self.count(record, OTHER if record.method is None or not known else record.method)
+                    describe(span, record, method)
+                self.count(record, method)
         finally:
             context.detach(token)
             span.end()
@@ -69,9 +70,9 @@ class Telemetry:
             self.conflicts.add(1, named)
 
 
-def describe(span: Span, record: Record) -> None:
+def describe(span: Span, record: Record, method: str) -> None:
     """Write a record onto its span."""
-    span.update_name(f"{record.gateway} {record.method or OTHER}")
+    span.update_name(f"{record.gateway} {method}")
     span.set_attributes({name: value for name, value in record.told(PREFIX).items() if value is not None})
     if record.error is not None:
         span.set_status(Status(StatusCode.ERROR, record.error))

@@ -412,7 +412,7 @@ class Payme:
     def subject(self, call: Call, transaction: Transaction | None) -> Subject:
         """Say what a call is about, for the log: a transaction knows the account that it was created for."""
         known = {} if transaction is None else {"account": transaction.account}
-        return self._about(type(call.request).__name__, {**known, **call.params})
+        return self._about(type(call.request).__name__, {**known, **call.params})._replace(known=True)
 
     def _about(self, method: str, params: Fields) -> Subject:
         id, account = params.get("id"), params.get("account")
@@ -422,7 +422,7 @@ class Payme:
             method=method,
             transaction_id=id if isinstance(id, str) else None,
             account=", ".join(texts) or None,
-            known=method in METHODS or method == Expire.__name__,
+            known=method in METHODS,
         )
 
     def code(self, reply: Reply) -> int:
