@@ -1,9 +1,9 @@
 """OpenTelemetry, where its API is installed: a span for each call, and the numbers that alerts are made of.
 
 The span stands inside the framework's own, and what the call does (SQL, where that is instrumented) inside the span. It
-has an error status for system errors alone: a refused payment is a correct answer. Names of
-spans and attributes of metrics have no more values than the protocols have methods and codes: never a transaction's id,
-and of a method that nobody knows only "other". This module is imported at the first call, and never where the API is missing.
+has an error status for system errors alone: a refused payment is a correct answer. Names of spans and attributes of
+metrics have no more values than the protocols have methods and codes: never a transaction's id, and of a method that
+nobody knows only "other". This module is imported at the first call, and never where the API is missing.
 """
 
 from contextvars import Token
