@@ -32,7 +32,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install -qq --upgrade pip  # the pip that comes with Python 3.11 knows no dependency groups
 	@$(RUN) -m pip install -qq $(addprefix --constraint ,$(CONSTRAINTS)) \
-		--editable '.[fastapi,django,flask,testing,cli]' --group dev
+		--editable '.[fastapi,django,flask,testing,cli,otel]' --group dev
 	@touch $@
 
 install: $(READY)  ## set up the virtual environment; every target below does so by itself

@@ -8,7 +8,7 @@ bytes. A decision may be an error *and* carry a write: an expired transaction is
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from paytechuz_core.inbound import Inbound
 from paytechuz_core.transaction import Account, Change, Fields, Millis, Transaction
@@ -99,13 +99,14 @@ class Decision(Generic[ReplyT]):
 
     `asks` are put to the merchant before anything is written: each may refuse, and `Gateway.amend` puts what it
     returns into the decision. `changes` are written in their order; `events` are told afterwards, in the same database
-    transaction.
+    transaction. A `replay` changes nothing, because the same call was answered before.
     """
 
     reply: ReplyT
     changes: tuple[Change, ...] = ()
     events: tuple[Event, ...] = ()
     asks: tuple[Event, ...] = ()
+    replay: bool = False
 
     @property
     def aftermath(self) -> tuple[Event, ...]:
@@ -126,12 +127,26 @@ class Decision(Generic[ReplyT]):
         return replace(self, reply=reply, changes=(*earlier, Change(None, transaction)), events=events)
 
 
-class Rejected(Exception):  # noqa: N818 - says what happened to the request
-    """The request never became a call. Carries the bytes to answer."""
+class Subject(NamedTuple):
+    """What a request is about, as far as a log may be told: as it came, and never a secret.
 
-    def __init__(self, body: bytes) -> None:
+    `account` is what the provider calls the account. A method that is not `known` is anybody's invention.
+    """
+
+    method: str | None = None
+    transaction_id: str | None = None
+    account: str | None = None
+    known: bool = True
+
+
+class Rejected(Exception):  # noqa: N818 - says what happened to the request
+    """The request never became a call. Carries the bytes to answer; for the log their code, and what they are about."""
+
+    def __init__(self, body: bytes, code: int, subject: Subject) -> None:
         super().__init__("the request was rejected before it became a call")
         self.body = body
+        self.code = code
+        self.subject = subject
 
 
 class Refused(Exception):  # noqa: N818 - says what the merchant did
@@ -195,6 +210,12 @@ class Gateway(Protocol[CallT, ReplyT]):
 
     def secret(self, call: CallT) -> bool:
         """Tell whether `call` carries a secret, which an error's text may quote and the log must not."""
+
+    def subject(self, call: CallT, transaction: Transaction | None) -> Subject:
+        """Say what `call` is about, for the log; `transaction` is the one it names, where that is known."""
+
+    def code(self, reply: ReplyT) -> int:
+        """Give the error's code in the provider's protocol, or 0."""
 
     def render(self, call: CallT | None, reply: ReplyT) -> bytes:
         """Turn an answer into the bytes to send."""

@@ -10,17 +10,16 @@ and answers, as a replay, what it finds.
 """
 
 import asyncio
-import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from traceback import format_tb
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias, TypeVar
 
 from paytechuz_core.decision import Event, Gateway, Lookup, Refused, Rejected, Snapshot
 from paytechuz_core.hooks import AsyncFire, Drafts, Fire
 from paytechuz_core.inbound import Inbound
-from paytechuz_core.repository import AsyncBegin, AsyncRepository, Begin, ConfigurationError, Conflict, Repository
+from paytechuz_core.observe import Observation, log
+from paytechuz_core.repository import AsyncBegin, AsyncRepository, Begin, Conflict, Repository
 from paytechuz_core.transaction import Millis
 
 CallT = TypeVar("CallT")
@@ -31,11 +30,8 @@ Pause: TypeAlias = Callable[[int], None]
 AsyncPause: TypeAlias = Callable[[int], Awaitable[None]]
 
 ATTEMPTS: Final = 8
-FAILED: Final = "%s: answered a system error; nothing was saved"
-UNQUOTED: Final = FAILED + "; the texts of the errors are left out, because they may quote the new key\n%s"
 UNHEARD: Final = "after_commit failed after %s; the payment itself is saved"
 LOST: Final = f"{ATTEMPTS} attempts each met a rival that wrote first"
-log = logging.getLogger("paytechuz")
 
 
 def epoch_millis() -> Millis:
@@ -57,32 +53,33 @@ def respond(
     clock: Clock = epoch_millis, pause: Pause = jitter,
 ) -> bytes:  # fmt: skip
     """Answer one request of a provider, whatever happens."""
-    call = None
-    try:
-        call = gateway.parse(inbound)
-        reply = handle(gateway, call, begin, fire, clock, pause)
-    except Rejected as rejected:
-        return rejected.body
-    except Exception as error:  # noqa: BLE001 - it is logged there
-        complain(gateway, call, error)
-        reply = gateway.fail(call)
-    return gateway.render(call, reply)
+    with Observation(gateway) as seen:
+        try:
+            seen.call = gateway.parse(inbound)
+            seen.reply = handle(gateway, seen.call, begin, fire, clock, pause, seen)
+        except Rejected as rejected:
+            seen.rejected = rejected
+            return rejected.body
+        except Exception as error:  # noqa: BLE001 - it is logged there
+            seen.fails(error)
+            seen.reply = gateway.fail(seen.call)
+        return gateway.render(seen.call, seen.reply)
 
 
 def handle(
     gateway: Gateway[CallT, ReplyT], call: CallT, begin: Begin, fire: Fire,
-    clock: Clock = epoch_millis, pause: Pause = jitter,
+    clock: Clock = epoch_millis, pause: Pause = jitter, seen: Observation[CallT, ReplyT] | None = None,
 ) -> ReplyT:  # fmt: skip
     """Answer `call`; start over when another request wrote first."""
-    lookup = gateway.lookup(call)
+    lookup, seen = gateway.lookup(call), seen or Observation(gateway)
     rival = None
     for attempt in range(ATTEMPTS):
         pause(attempt)
-        drafts = Drafts(gateway.params(call))
+        seen.attempts, drafts = attempt + 1, Drafts(gateway.params(call))
         try:
             with begin() as repository:
-                snapshot, now = load(repository, lookup), clock()
-                decision = gateway.decide(call, snapshot, now)
+                seen.snapshot, now = load(repository, lookup), clock()
+                decision = gateway.decide(call, seen.snapshot, now)
                 for ask in decision.asks:
                     decision = gateway.amend(call, decision, ask, fire(ask, drafts))
                 for change in decision.changes:
@@ -96,10 +93,25 @@ def handle(
         except Refused as refusal:
             return gateway.refuse(call, refusal)
         else:
+            seen.decision = decision
             for event in decision.aftermath:
                 announce(fire, event, drafts)
             return decision.reply
     raise Conflict(LOST) from rival
+
+
+def undertake(
+    gateway: Gateway[CallT, ReplyT], call: CallT, begin: Begin, fire: Fire, clock: Clock = epoch_millis,
+) -> ReplyT | None:  # fmt: skip
+    """Take a call of our own, which nobody waits for; None where it failed, and the log says why."""
+    with Observation(gateway) as seen:
+        seen.call = call
+        try:
+            seen.reply = reply = handle(gateway, call, begin, fire, clock, seen=seen)
+        except Exception as error:  # noqa: BLE001 - it is logged there
+            seen.fails(error)
+            return None
+        return reply
 
 
 def insist(step: Callable[[], T], pause: Pause = jitter) -> T:
@@ -129,29 +141,11 @@ def load(repository: Repository, lookup: Lookup) -> Snapshot:
     return snapshot
 
 
-def complain(gateway: Gateway[CallT, ReplyT], call: CallT | None, error: Exception) -> None:
-    """Log what went wrong: in full, but for what would quote a secret."""
-    name = type(gateway).__name__
-    if call is None or not gateway.secret(call):
-        log.error(FAILED, name, exc_info=error)
-    else:
-        log.error(UNQUOTED, name, "".join(unquoted(error)))
-
-
-def unquoted(error: BaseException | None) -> Iterator[str]:
-    """Write an error and what led to it without their texts; our own about settings quote no secret."""
-    while error is not None:
-        text = f": {error}" if isinstance(error, ConfigurationError) else ""
-        yield from format_tb(error.__traceback__)
-        yield f"{type(error).__qualname__}{text}\n"
-        error = error.__cause__ or error.__context__
-
-
 def announce(fire: Fire, event: Event, drafts: Drafts) -> None:
     """Tell what is committed; whatever goes wrong now cannot change the answer."""
     try:
         fire(event, drafts)
-    except Exception:
+    except Exception:  # noqa: BLE001 - it is logged here
         log.exception(UNHEARD, event.after)
 
 
@@ -166,32 +160,33 @@ async def arespond(
     clock: Clock = epoch_millis, pause: AsyncPause = ajitter,
 ) -> bytes:  # fmt: skip
     """Answer one request of a provider, whatever happens."""
-    call = None
-    try:
-        call = gateway.parse(inbound)
-        reply = await ahandle(gateway, call, begin, fire, clock, pause)
-    except Rejected as rejected:
-        return rejected.body
-    except Exception as error:  # noqa: BLE001 - it is logged there
-        complain(gateway, call, error)
-        reply = gateway.fail(call)
-    return gateway.render(call, reply)
+    with Observation(gateway) as seen:
+        try:
+            seen.call = gateway.parse(inbound)
+            seen.reply = await ahandle(gateway, seen.call, begin, fire, clock, pause, seen)
+        except Rejected as rejected:
+            seen.rejected = rejected
+            return rejected.body
+        except Exception as error:  # noqa: BLE001 - it is logged there
+            seen.fails(error)
+            seen.reply = gateway.fail(seen.call)
+        return gateway.render(seen.call, seen.reply)
 
 
 async def ahandle(
     gateway: Gateway[CallT, ReplyT], call: CallT, begin: AsyncBegin, fire: AsyncFire,
-    clock: Clock = epoch_millis, pause: AsyncPause = ajitter,
+    clock: Clock = epoch_millis, pause: AsyncPause = ajitter, seen: Observation[CallT, ReplyT] | None = None,
 ) -> ReplyT:  # fmt: skip
     """Answer `call`; start over when another request wrote first."""
-    lookup = gateway.lookup(call)
+    lookup, seen = gateway.lookup(call), seen or Observation(gateway)
     rival = None
     for attempt in range(ATTEMPTS):
         await pause(attempt)
-        drafts = Drafts(gateway.params(call))
+        seen.attempts, drafts = attempt + 1, Drafts(gateway.params(call))
         try:
             async with begin() as repository:
-                snapshot, now = await aload(repository, lookup), clock()
-                decision = gateway.decide(call, snapshot, now)
+                seen.snapshot, now = await aload(repository, lookup), clock()
+                decision = gateway.decide(call, seen.snapshot, now)
                 for ask in decision.asks:
                     decision = gateway.amend(call, decision, ask, await fire(ask, drafts))
                 for change in decision.changes:
@@ -205,10 +200,25 @@ async def ahandle(
         except Refused as refusal:
             return gateway.refuse(call, refusal)
         else:
+            seen.decision = decision
             for event in decision.aftermath:
                 await aannounce(fire, event, drafts)
             return decision.reply
     raise Conflict(LOST) from rival
+
+
+async def aundertake(
+    gateway: Gateway[CallT, ReplyT], call: CallT, begin: AsyncBegin, fire: AsyncFire, clock: Clock = epoch_millis,
+) -> ReplyT | None:  # fmt: skip
+    """Take a call of our own, which nobody waits for; None where it failed, and the log says why."""
+    with Observation(gateway) as seen:
+        seen.call = call
+        try:
+            seen.reply = reply = await ahandle(gateway, call, begin, fire, clock, seen=seen)
+        except Exception as error:  # noqa: BLE001 - it is logged there
+            seen.fails(error)
+            return None
+        return reply
 
 
 async def ainsist(step: Callable[[], Awaitable[T]], pause: AsyncPause = ajitter) -> T:
@@ -244,5 +254,5 @@ async def aannounce(fire: AsyncFire, event: Event, drafts: Drafts) -> None:
     """Tell what is committed; whatever goes wrong now cannot change the answer."""
     try:
         await fire(event, drafts)
-    except Exception:
+    except Exception:  # noqa: BLE001 - it is logged here
         log.exception(UNHEARD, event.after)

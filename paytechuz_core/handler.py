@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from paytechuz_core.decision import Event, Gateway
-from paytechuz_core.engine import Clock, ahandle, ainsist, arespond, complain, epoch_millis, handle, insist, respond
+from paytechuz_core.engine import Clock, ainsist, arespond, aundertake, epoch_millis, insist, respond, undertake
 from paytechuz_core.hooks import Drafts, Hooks, call_hook, overrides, plain
 from paytechuz_core.inbound import Inbound
 from paytechuz_core.repository import AsyncRepository, Repository
@@ -167,11 +167,8 @@ class SyncHandler(Handler):
         expired = failed = 0
         for transaction in self._unpaid():
             if (call := self.gateway.expiry(transaction, self.clock())) is not None:
-                try:
-                    expired += bool(handle(self.gateway, call, self.begin, self.fire, self.clock))
-                except Exception as error:  # noqa: BLE001 - it is logged there, and the others go on
-                    complain(self.gateway, call, error)
-                    failed += 1
+                reply = undertake(self.gateway, call, self.begin, self.fire, self.clock)
+                expired, failed = expired + bool(reply), failed + (reply is None)
         return Expiry(expired, failed)
 
     def _unpaid(self) -> Iterator[Transaction]:
@@ -241,11 +238,8 @@ class AsyncHandler(Handler):
         expired = failed = 0
         async for transaction in self._unpaid():
             if (call := self.gateway.expiry(transaction, self.clock())) is not None:
-                try:
-                    expired += bool(await ahandle(self.gateway, call, self.begin, self.fire, self.clock))
-                except Exception as error:  # noqa: BLE001 - it is logged there, and the others go on
-                    complain(self.gateway, call, error)
-                    failed += 1
+                reply = await aundertake(self.gateway, call, self.begin, self.fire, self.clock)
+                expired, failed = expired + bool(reply), failed + (reply is None)
         return Expiry(expired, failed)
 
     async def _unpaid(self) -> AsyncIterator[Transaction]:

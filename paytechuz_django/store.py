@@ -6,7 +6,6 @@ What another request won is a `Conflict` (start over); `paytechuz_core.drivers` 
 connection is one too, even while committing: starting over reads what was really stored.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from django.db.models import Q, QuerySet
 
 from paytechuz_core.drivers import is_conflict, is_duplicate
 from paytechuz_core.handler import PAGE
+from paytechuz_core.observe import log
 from paytechuz_core.report import timed_by
 from paytechuz_core.repository import ConfigurationError, Conflict
 from paytechuz_core.rows import Seen, misfit, transaction_of, values_of
@@ -39,7 +39,6 @@ NESTED: Final = (
 LOCK_SQLITE: Final = "UPDATE payments SET state = state WHERE id IS NULL"
 MIGRATE: Final = "run `manage.py migrate`"
 ON_COMMIT: Final = "an on_commit callback of a hook failed; the payment itself is saved"
-log = logging.getLogger("paytechuz")
 
 
 class Unit:

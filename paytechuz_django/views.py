@@ -12,7 +12,6 @@ they sign), from LoginRequiredMiddleware and from ATOMIC_REQUESTS (it commits be
 writer that the project's routers name for `PaymentTransaction`.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -30,6 +29,7 @@ from paytechuz_core.engine import Clock
 from paytechuz_core.handler import CONSUMED, JSON, SyncHandler
 from paytechuz_core.hooks import Drafts, Hooks
 from paytechuz_core.inbound import BODY_LIMIT, Inbound
+from paytechuz_core.observe import log
 from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.settings import (
     Keys,
@@ -49,8 +49,6 @@ from paytechuz_django.models import PaymentTransaction
 from paytechuz_django.settings import told
 from paytechuz_django.signals import BY_MOVE
 from paytechuz_django.store import DjangoRepository, unit_of_work
-
-log = logging.getLogger("paytechuz")
 
 
 class WebhookView(SyncHandler, View):

@@ -13,7 +13,6 @@ when the request is cancelled: half a payment is not an option. `payme_router` m
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from math import inf
@@ -38,6 +37,7 @@ from paytechuz_core import (
 )
 from paytechuz_core.handler import CONSUMED, JSON, OTHER_METHODS
 from paytechuz_core.inbound import BODY_LIMIT
+from paytechuz_core.observe import log
 from paytechuz_core.sql import (
     AsyncSqlHandler,
     ClickSettings,
@@ -71,7 +71,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-log = logging.getLogger("paytechuz")
 
 
 class ThreadedWebhook(SqlHandler):
@@ -170,7 +169,7 @@ async def read(request: Request) -> Inbound:
     except ClientDisconnect:
         pass  # nobody is left to read the answer, which an unfinished body gets all the same
     except RuntimeError:
-        log.error(CONSUMED)  # noqa: TRY400 - the traceback says less than the message
+        log.error(CONSUMED)
         return Inbound(request.method, request.headers, None)
     return Inbound(request.method, request.headers, bytes(body))
 

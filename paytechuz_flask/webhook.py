@@ -1,15 +1,12 @@
 """The handlers: one request in, one response out, in the request's own thread."""
 
-import logging
-
 from flask import Request, Response
 from werkzeug.wsgi import get_input_stream
 
 from paytechuz_core.handler import CONSUMED, JSON
 from paytechuz_core.inbound import BODY_LIMIT, Inbound
+from paytechuz_core.observe import log
 from paytechuz_core.sql import ClickSettings, PaymeSettings, SqlHandler
-
-log = logging.getLogger("paytechuz")
 
 
 class Webhook(SqlHandler):

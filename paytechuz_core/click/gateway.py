@@ -8,18 +8,21 @@ unless another has taken its place.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
 from paytechuz_core.click.calls import COMPLETE, PREPARE, Call, read_form, signed, stored, whole
 from paytechuz_core.click.codes import Code
-from paytechuz_core.decision import Decision, Event, Hook, Lookup, Refused, Rejected, Snapshot
+from paytechuz_core.decision import Decision, Event, Hook, Lookup, Refused, Rejected, Snapshot, Subject
 from paytechuz_core.inbound import Inbound
 from paytechuz_core.money import Tiyin
 from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.transaction import HALF_DAY, Account, Fields, Millis, Reason, State, Transaction, create
+
+ACTIONS: Final = {PREPARE: "prepare", COMPLETE: "complete"}
+"""What the log calls the two actions."""
 
 SUPERSEDED: Final = -9999
 """The reason of an attempt whose place a later one took; Click's own reasons are the negative `error` it sent."""
@@ -82,7 +85,7 @@ class Click:
         return call
 
     def _rejected(self, form: Fields | None, code: Code) -> Rejected:
-        return Rejected(_encode(form or {}, Reply(code)))
+        return Rejected(_encode(form or {}, Reply(code)), code.number, _about(form or {}))
 
     # What must be known
 
@@ -168,16 +171,16 @@ class Click:
                 return Decision(Reply(Code.INCORRECT_AMOUNT))
             case Transaction(state=State.SUCCESSFULLY):
                 return Decision(Reply(Code.ALREADY_PAID, call.prepare_id))
-            case Transaction(state=State.INITIATING) if call.error == 0:  # a replay
+            case Transaction(state=State.INITIATING) if call.error == 0:
                 told = Event(Hook.TRANSACTION_ALREADY_EXISTS, attempt)
-                return Decision(Reply(Code.SUCCESS, call.prepare_id), events=(told,))
+                return Decision(Reply(Code.SUCCESS, call.prepare_id), events=(told,), replay=True)
             case _:
                 return Decision(Reply(Code.CANCELLED, call.prepare_id))
 
     def _complete(self, call: Call, attempt: Transaction, now: Millis) -> Decision[Reply]:
         match attempt:
             case Transaction(state=State.SUCCESSFULLY):
-                return Decision(Reply(Code.ALREADY_PAID, call.prepare_id))
+                return Decision(Reply(Code.ALREADY_PAID, call.prepare_id), replay=True)
             case Transaction(state=State.INITIATING):
                 change = attempt.perform(now)
                 told = Event(Hook.SUCCESSFULLY_PAYMENT, change.after)
@@ -190,8 +193,8 @@ class Click:
 
     def _abort(self, call: Call, attempt: Transaction, now: Millis) -> Decision[Reply]:
         match attempt:
-            case Transaction(state=State.CANCELLED | State.CANCELLED_DURING_INIT):  # a replay: the first reason stays
-                return Decision(Reply(Code.CANCELLED, call.prepare_id))
+            case Transaction(state=State.CANCELLED | State.CANCELLED_DURING_INIT):  # the first reason stays
+                return Decision(Reply(Code.CANCELLED, call.prepare_id), replay=True)
             case Transaction(state=State.SUCCESSFULLY):
                 change = attempt.cancel(now, call.error)
                 told, ask = Event(Hook.CANCELLED_PAYMENT, change.after), Event(Hook.CAN_REVERSE, attempt)
@@ -250,9 +253,28 @@ class Click:
         del call
         return False
 
+    def subject(self, call: Call, transaction: Transaction | None) -> Subject:
+        """Say what a call is about, for the log."""
+        del transaction
+        return _about(call.form)
+
+    def code(self, reply: Reply) -> int:
+        """Give the result's number."""
+        return reply.code.number
+
     def render(self, call: Call | None, reply: Reply) -> bytes:
         """Write the answer."""
         return _encode({} if call is None else call.form, reply)
+
+
+def _about(form: Mapping[str, str]) -> Subject:
+    action = form.get("action")
+    return Subject(
+        method=None if action is None else ACTIONS.get(action, action),
+        transaction_id=form.get("click_trans_id"),
+        account=form.get("merchant_trans_id"),
+        known=action in ACTIONS,
+    )
 
 
 def _form_in(inbound: Inbound) -> dict[str, str] | None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 from pydantic import ValidationError
 
-from paytechuz_core.decision import Decision, Event, Hook, Lookup, Refused, Rejected, Snapshot
+from paytechuz_core.decision import Decision, Event, Hook, Lookup, Refused, Rejected, Snapshot, Subject
 from paytechuz_core.inbound import Inbound, basic_credentials, decode_json
 from paytechuz_core.money import Tiyin
 from paytechuz_core.payme import errors
@@ -45,6 +45,7 @@ from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.transaction import HALF_DAY, Account, Change, Fields, Millis, Reason, State, Transaction, create
 
 ACCOUNT_VALUE_LIMIT: Final = 255
+NOTHING: Final = Subject()
 
 
 def held_by_account(fields: Fields) -> str | None:
@@ -126,20 +127,20 @@ class Payme:
     def _call(self, id: Any, method: str, params: dict[str, Any]) -> Call:
         model = METHODS.get(method)
         if model is None or (model is ChangePassword and not self.changes_password):
-            raise self._rejected(id, errors.UNKNOWN_METHOD.about(method))
+            raise self._rejected(id, errors.UNKNOWN_METHOD.about(method), self._about(method, params))
         try:
             request = model.model_validate(params)
         except ValidationError as invalid:
             # What follows the member's name is pydantic's own: the branch of a union.
             where = ".".join(map(str, invalid.errors(include_input=False, include_url=False)[0]["loc"][:2]))
             error = errors.FISCAL_INVALID if model is SetFiscalData else errors.BAD_REQUEST
-            raise self._rejected(id, error.about(where)) from None
+            raise self._rejected(id, error.about(where), self._about(method, params)) from None
         if isinstance(request, ChangePassword) and request.password in self._valid_keys():
-            raise self._rejected(id, errors.NOT_ALLOWED)
+            raise self._rejected(id, errors.NOT_ALLOWED, self._about(method, params))
         return Call(id, request, params)
 
-    def _rejected(self, id: Any, error: Error) -> Rejected:
-        return Rejected(encode(id, error, self.messages))
+    def _rejected(self, id: Any, error: Error, subject: Subject = NOTHING) -> Rejected:
+        return Rejected(encode(id, error, self.messages), error.code, subject)
 
     # What must be known
 
@@ -237,7 +238,8 @@ class Payme:
             case Transaction(state=State.INITIATING) if transaction.expired(now):
                 return self._expire(transaction, now)
             case Transaction(state=State.INITIATING):
-                return Decision(created(transaction), events=(Event(Hook.TRANSACTION_ALREADY_EXISTS, transaction),))
+                told = Event(Hook.TRANSACTION_ALREADY_EXISTS, transaction)
+                return Decision(created(transaction), events=(told,), replay=True)
             case _:
                 return Decision(errors.CANNOT_PERFORM)
 
@@ -245,8 +247,8 @@ class Payme:
         match transaction:
             case None:
                 return Decision(errors.TRANSACTION_NOT_FOUND)
-            case Transaction(state=State.SUCCESSFULLY):  # a replay
-                return Decision(performed(transaction))
+            case Transaction(state=State.SUCCESSFULLY):
+                return Decision(performed(transaction), replay=True)
             case Transaction(state=State.INITIATING) if transaction.expired(now):
                 return self._expire(transaction, now)
             case Transaction(state=State.INITIATING):
@@ -263,8 +265,8 @@ class Payme:
         match transaction:
             case None:
                 return Decision(errors.TRANSACTION_NOT_FOUND)
-            case Transaction(state=State.CANCELLED | State.CANCELLED_DURING_INIT):  # a replay: the first reason stays
-                return Decision(cancelled(transaction))
+            case Transaction(state=State.CANCELLED | State.CANCELLED_DURING_INIT):  # the first reason stays
+                return Decision(cancelled(transaction), replay=True)
             case Transaction(state=State.SUCCESSFULLY):
                 change = transaction.cancel(now, reason)
                 asks = (Event(Hook.CAN_REVERSE, transaction),)
@@ -290,7 +292,7 @@ class Payme:
                 change = transaction.amend(now, fiscal_perform=data)
             case _:
                 change = transaction.amend(now, fiscal_cancel=data)
-        return Decision(succeeded(), () if change is None else (change,))
+        return Decision(succeeded(), () if change is None else (change,), replay=change is None)
 
     def _change_password(self, password: str) -> Decision[Reply]:
         match password:
@@ -406,6 +408,26 @@ class Payme:
     def secret(self, call: Call) -> bool:
         """Tell whether the call carries a new key."""
         return isinstance(call.request, ChangePassword)
+
+    def subject(self, call: Call, transaction: Transaction | None) -> Subject:
+        """Say what a call is about, for the log: a transaction knows the account that it was created for."""
+        known = {} if transaction is None else {"account": transaction.account}
+        return self._about(type(call.request).__name__, {**known, **call.params})._replace(known=True)
+
+    def _about(self, method: str, params: Fields) -> Subject:
+        id, account = params.get("id"), params.get("account")
+        values = [(name, account[name]) for name in self.fields if name in account] if isinstance(account, dict) else []
+        texts = [str(value) if len(self.fields) == 1 else f"{name}={value}" for name, value in values]
+        return Subject(
+            method=method,
+            transaction_id=id if isinstance(id, str) else None,
+            account=", ".join(texts) or None,
+            known=method in METHODS,
+        )
+
+    def code(self, reply: Reply) -> int:
+        """Give the error's code, or 0."""
+        return reply.code if isinstance(reply, Error) else 0
 
     def render(self, call: Call | None, reply: Reply) -> bytes:
         """Write the answer."""

@@ -312,8 +312,8 @@ def test_a_race_lost_for_good_is_a_failure_and_the_others_go_on(
     async def no_pause(attempt: int) -> None:
         del attempt
 
-    monkeypatch.setattr("paytechuz_core.handler.handle.__defaults__", (lambda: LATE, lambda _: None))
-    monkeypatch.setattr("paytechuz_core.handler.ahandle.__defaults__", (lambda: LATE, no_pause))
+    monkeypatch.setattr("paytechuz_core.engine.handle.__defaults__", (lambda: LATE, lambda _: None, None))
+    monkeypatch.setattr("paytechuz_core.engine.ahandle.__defaults__", (lambda: LATE, no_pause, None))
     till.stores(unpaid("a"), unpaid("b"))
     till.conflicts = {"a"}
     assert till.expire() == Expiry(expired=1, failed=1)
