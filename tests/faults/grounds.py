@@ -17,6 +17,7 @@ RIVALS: Final = 16
 """How many come at once."""
 
 LEVELS: Final = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
+USUAL: Final = {"sqlite": None, "postgresql": "READ COMMITTED", "mariadb": "REPEATABLE READ"}
 
 
 @contextmanager
@@ -58,6 +59,11 @@ class Ground:
     def __str__(self) -> str:
         """Name it."""
         return database_of(self.driver) + (f" {self.level}" if self.level else "")
+
+    @property
+    def usual(self) -> bool:
+        """Tell whether this is how the database comes."""
+        return self.level == USUAL[database_of(self.driver)]
 
     @property
     def refuses(self) -> bool:
