@@ -16,18 +16,22 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
+from fastapi import FastAPI, Request, Response
 from sqlalchemy import Engine, NullPool, create_engine, make_url
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from tests.core.wire import check, create, perform
+from paytechuz.integrations.fastapi import AsyncPaymeWebhookHandler
+from tests.core.wire import KEY, check, create, perform
 from tests.databases import DEFAULT_DRIVERS, database_of
 from tests.faults.books import audit
 from tests.faults.experiment import Experiment, Size, Tally, Tick
 from tests.faults.grounds import RIVALS, database, missing
 from tests.faults.payers import Payers, paying
-from tests.faults.shop import furnish, served
+from tests.faults.shop import DATABASE, WEBHOOK, furnish, served
 from tests.faults.storms import Sky, one_request, rivals
-from tests.sql.shop import Shop
+from tests.sql.shop import AsyncShopPayme, Order, Shop
 
 PATIENCE: Final = 30.0
 PGBOUNCER: Final = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -152,6 +156,52 @@ def prepared_through_pgbouncer(rounds: int, tick: Tick) -> Tally:
     return tally
 
 
+class ShopPayme(AsyncPaymeWebhookHandler):
+    """The shop's handler with an `AsyncSession`."""
+
+    successfully_payment = AsyncShopPayme.successfully_payment
+    cancelled_payment = AsyncShopPayme.cancelled_payment
+    mark = AsyncShopPayme.mark
+
+
+def make_asyncpg_app() -> FastAPI:
+    """Build an application on asyncpg, as the page about databases says."""
+    engine = create_async_engine(
+        make_url(os.environ[DATABASE]).set(drivername="postgresql+asyncpg"),
+        poolclass=NullPool,
+        connect_args={
+            "statement_cache_size": 0,
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": lambda: f"__asyncpg_{uuid4()}__",
+        },
+    )
+    app = FastAPI()
+
+    @app.post(WEBHOOK)
+    async def payme_webhook(request: Request) -> Response:
+        async with AsyncSession(engine) as db:
+            handler = ShopPayme(db=db, payme_id="faults", payme_key=KEY, account_model=Order, account_field="order_id")
+            return await handler.handle_webhook(request)
+
+    return app
+
+
+def asyncpg_through_pgbouncer(rounds: int, tick: Tick) -> Tally:
+    """Let eight payers call a server of two workers, whose asyncpg goes through PgBouncer."""
+    with database("postgresql+psycopg2") as url, pgbouncer(url) as through, ExitStack() as stack:
+        engine = create_engine(url, poolclass=NullPool)
+        furnish(engine, ORDERS)
+        shop = stack.enter_context(served(through, workers=2, app=f"{__name__}:make_asyncpg_app"))
+        with paying(Payers([shop.webhook], timeout=30), 8) as payers:
+            for _ in range(rounds):
+                payers.wait_for(20)
+                tick()
+        tally = audit(engine, payers.ledger)
+        assert "prepared statement" not in shop.log.read_text(errors="replace"), "the settings do not help"
+    tally.did["calls repeated"] = payers.repeats
+    return tally
+
+
 EXPERIMENTS: Final = (
     *(
         Experiment(
@@ -168,7 +218,11 @@ EXPERIMENTS: Final = (
         for driver in ("postgresql+psycopg2", "postgresql+psycopg")
     ),
     Experiment(
-        "prepared statements through PgBouncer", "postgresql+psycopg", "without the settings calls fail, never a payment",
+        "payers through PgBouncer", "postgresql+asyncpg, FastAPI, two workers", "no statement is asked for elsewhere",
+        asyncpg_through_pgbouncer, {Size.SHORT: 2, Size.CI: 5, Size.FULL: 100}, without_pgbouncer,
+    ),
+    Experiment(
+        "prepared statements through PgBouncer", "postgresql+psycopg", "without them calls fail, and never a payment",
         prepared_through_pgbouncer, {Size.SHORT: 6, Size.CI: 12, Size.FULL: 100}, without_pgbouncer,
     ),
 )  # fmt: skip
