@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tests.faults import pgbouncer, storms
 from tests.faults.experiment import Experiment
 
-EXPERIMENTS: Final[tuple[Experiment, ...]] = ()
+EXPERIMENTS: Final[tuple[Experiment, ...]] = (*storms.EXPERIMENTS, *pgbouncer.EXPERIMENTS)

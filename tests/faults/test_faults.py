@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine, create_engine, delete, insert, update
@@ -10,11 +11,11 @@ from paytechuz_core.transaction import Millis
 from tests.core.wire import NOW, create, perform
 from tests.databases import REQUIRED
 from tests.faults.__main__ import conduct
-from tests.faults.books import Ledger, audit
+from tests.faults.books import Ledger, audit, doubled, read
 from tests.faults.every import EXPERIMENTS
 from tests.faults.experiment import Experiment, Size, Tally
 from tests.faults.report import html, markdown
-from tests.sql.shop import PAYMENTS, Effect, Shop
+from tests.sql.shop import PAYMENTS, Effect, Order, Shop
 
 SHORT = [experiment for experiment in EXPERIMENTS if Size.SHORT in experiment.rounds]
 
@@ -56,22 +57,32 @@ LOSSES = {
     "the payment is gone": delete(PAYMENTS).where(A),
     "the payment is as it was before": update(PAYMENTS).where(A).values(state=1, performed_at=None),
     "the effect is gone": delete(Effect),
+    "the effect is of less money": update(Effect).values(amount_tiyin=Effect.amount_tiyin - 1),
+    "the order is believed unpaid": update(Order).values(status="pending"),
 }
 DOUBLES = {
     "the effect is there twice": insert(Effect).values(kind="paid", transaction_id="a", amount_tiyin=1),
     "an effect came from nowhere": insert(Effect).values(kind="paid", transaction_id="b", amount_tiyin=1),
+    "an order is believed paid": update(Order).values(status="paid"),
     "two live payments for one order": update(PAYMENTS).where(B).values(account_id="1"),
 }
 
 
-@pytest.mark.parametrize("kind", ["lost", "doubled"])
-def test_whatever_is_wrong_is_in_the_books(paid: tuple[Engine, Ledger], kind: str) -> None:
+@pytest.mark.parametrize("what", [*LOSSES, *DOUBLES])
+def test_whatever_is_wrong_is_in_the_books(paid: tuple[Engine, Ledger], what: str) -> None:
     engine, ledger = paid
-    for what, wrong in (LOSSES if kind == "lost" else DOUBLES).items():
-        with engine.connect() as connection:
-            connection.execute(wrong)
-            connection.commit()
-        assert getattr(audit(engine, ledger), kind), what
+    with engine.begin() as connection:
+        connection.execute({**LOSSES, **DOUBLES}[what])
+    tally = audit(engine, ledger)
+    assert tally.lost if what in LOSSES else tally.doubled
+    engine.dispose()
+
+
+def test_a_payment_that_is_stored_twice_is_in_the_books(paid: tuple[Engine, Ledger]) -> None:
+    engine, _ = paid
+    books = read(engine)
+    first, *_ = books.payments
+    assert [*doubled(replace(books, payments=[*books.payments, first]))]
     engine.dispose()
 
 

@@ -30,10 +30,12 @@ from tests.http.clients import (
     AsgiClient,
     Client,
     Clock,
+    FlaskSync,
     Habit,
     Order,
     basic,
 )  # fmt: skip
+from tests.http.django import DjangoClient
 
 Open = Callable[..., Client]
 Steps = Generator[Any, Any, Any]
@@ -454,11 +456,19 @@ def test_a_deadlock_inside_a_hook_starts_the_call_over_even_where_the_hook_swall
     assert len(tries) > 2, "the database saw no deadlock"
 
 
+def nothing(self: Any, transaction: Any) -> Steps:
+    del self, transaction
+    yield None
+
+
 @pytest.mark.every_database
 @pytest.mark.parametrize("gone", [Gone, asyncio.CancelledError])
-def test_a_hook_that_stops_the_worker_leaves_nothing(open_shop: Open, gone: type[BaseException]) -> None:
+@pytest.mark.parametrize("done", [nothing, works, commits])
+def test_a_hook_that_stops_the_worker_leaves_nothing(open_shop: Open, done: Habit, gone: type[BaseException]) -> None:
+    """Before its work, after it, and after a commit of its own."""
+
     def stops(self: Any, transaction: Any) -> Steps:
-        yield from commits(self, transaction)
+        yield from done(self, transaction)
         raise gone
 
     shop = open_shop(habits=[hook("successfully_payment", stops, times=1)])
@@ -469,6 +479,14 @@ def test_a_hook_that_stops_the_worker_leaves_nothing(open_shop: Open, gone: type
     assert stored(shop) == before
     assert shop.perform("a").result["state"] == 2
     assert shop.database.find(order).paid == 1
+
+
+@pytest.mark.clients(FlaskSync, DjangoClient)  # in an event loop these two end the loop, and all that is in it
+@pytest.mark.every_database
+@pytest.mark.parametrize("gone", [SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("done", [nothing, works, commits])
+def test_a_hook_that_ends_the_process_leaves_nothing(open_shop: Open, done: Habit, gone: type[BaseException]) -> None:
+    test_a_hook_that_stops_the_worker_leaves_nothing(open_shop, done, gone)
 
 
 @pytest.mark.clients(*FASTAPI)  # the others have a thread for each request, which nobody cancels

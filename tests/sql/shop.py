@@ -17,6 +17,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from paytechuz_core.sql import (
     AsyncSqlHandler,
+    ClickSettings,
     PaymentTransaction,
     PaymeSettings,
     SqlHandler,
@@ -24,6 +25,7 @@ from paytechuz_core.sql import (
     run_migrations,
 )
 from paytechuz_core.sql.model import table_of
+from tests.core import click_wire
 from tests.core.wire import KEY, NOW, Params, Wire, encoded, error_in, post, result_in
 
 PAYMENTS: Final = table_of(PaymentTransaction)
@@ -59,8 +61,10 @@ class Effect(Base):
         super().__init__(kind=kind, transaction_id=transaction.transaction_id, amount_tiyin=transaction.amount_tiyin)
 
 
-class ShopPayme(PaymeSettings, SqlHandler):
-    """The shop's handler with a `Session`."""
+class Counts:
+    """The shop's hooks with a `Session`."""
+
+    db: Session
 
     def successfully_payment(self, params: Params, transaction: Any) -> None:
         del params
@@ -75,6 +79,14 @@ class ShopPayme(PaymeSettings, SqlHandler):
         order.status = status
         self.db.add(Effect(status, transaction))
         self.db.commit()
+
+
+class ShopPayme(Counts, PaymeSettings, SqlHandler):
+    """The shop's handler for Payme."""
+
+
+class ShopClick(Counts, ClickSettings, SqlHandler):
+    """The shop's handler for Click."""
 
 
 class Silent(PaymeSettings, SqlHandler):
@@ -107,6 +119,13 @@ SETTINGS: Final[Params] = {
     "clock": lambda: NOW,
 }
 
+CLICK: Final[Params] = {
+    "service_id": click_wire.SERVICE,
+    "secret_key": click_wire.SECRET,
+    "account_model": Order,
+    "clock": lambda: NOW,
+}
+
 
 def opened(body: bytes) -> Params:
     """Open an answer: its result, or its error with the member `code`."""
@@ -118,7 +137,7 @@ def opened(body: bytes) -> Params:
 class Shop:
     """The shop on one database. Each call has a session of its own, as each request has.
 
-    A call that is answered −32400 is asked again, as Payme does, up to `repeats` times.
+    A call that is answered −32400 (to Click: −7) is asked again, as the providers do, up to `repeats` times.
     """
 
     engine: Engine
@@ -148,6 +167,16 @@ class Shop:
     def ask(self, wire: Wire) -> Params:
         """Answer one call, and open the answer."""
         return opened(self.answer(wire))
+
+    def click(self, form: click_wire.Form) -> int:
+        """Answer one call of Click, and give the answer's `error`."""
+        for _ in range(1 + self.repeats):
+            with Session(self.engine) as db:
+                body = ShopClick(db, **CLICK).respond(click_wire.post(click_wire.encoded(form)))
+            error: int = click_wire.read(body)["error"]
+            if error != -7:
+                break
+        return error
 
     def order(self, **values: Any) -> str:
         """Take an order, and give its number as a payer types it."""

@@ -8,31 +8,25 @@ PAYTECHUZ_STORMS sets how many storms and rounds there are.
 
 import asyncio
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import combinations_with_replacement, permutations
-from threading import Barrier
-from types import SimpleNamespace
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 import pytest
 from sqlalchemy import create_engine, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
 
 from paytechuz_core import Account, Hooks, Memory, Payme, respond
 from paytechuz_core.hooks import call_hook
 from paytechuz_core.transaction import HALF_DAY, Fields
 from tests import SIZE
 from tests.core.wire import AMOUNT, KEY, NOW, Params, Wire, cancel, check, create, encoded, perform, post
-from tests.core.wire import statement as get_statement
 from tests.databases import ASYNC_DRIVERS, DEFAULT_DRIVERS, database_of
+from tests.faults.books import Ledger, audit
+from tests.faults.storms import at_once
 from tests.sql.shop import SETTINGS, AsyncShopPayme, Effect, Order, Shop, async_shop, begin_with, opened
-
-T = TypeVar("T")
 
 STORMS: Final = int(os.environ.get("PAYTECHUZ_STORMS", SIZE))
 RIVALS: Final = 16
@@ -73,113 +67,12 @@ def busy_shop(url: str, level: str | None) -> Iterator[Shop]:
     engine.dispose()
 
 
-def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """Make these calls from as many threads, released together."""
-    barrier = Barrier(len(calls))
-
-    def run(call: Callable[[], T]) -> T:
-        barrier.wait(timeout=60)
-        return call()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
-
-
-# Storms
-
-
-@dataclass(frozen=True)
-class Books:
-    """What is stored: payments, what the shop was told of them, which orders it believes paid, a whole statement."""
-
-    payments: Sequence[SimpleNamespace]
-    effects: Sequence[Any]
-    paid: set[str]
-    listed: Sequence[Params]
-
-    def check(self) -> None:
-        """Hold it against the invariants, by their numbers in the list of what is guaranteed."""
-        ids = Counter((row.gateway, row.transaction_id) for row in self.payments)
-        assert set(ids.values()) <= {1}, "I2: one row for each transaction id"
-        live = Counter(row.account_id for row in self.payments if row.state in (1, 2))
-        assert set(live.values()) <= {1}, "I7: an order has at most one live transaction"
-        told = Counter((kind, name) for kind, name, _ in self.effects)
-        due = Counter(("paid", row.transaction_id) for row in self.payments if row.performed_at is not None)
-        due += Counter(("cancelled", row.transaction_id) for row in self.payments if row.state < 0)
-        assert told == due, "I16: each move has its one effect"
-        refunded = {row.transaction_id for row in self.payments if row.state == -2}
-        sums = (
-            sum(row.amount_tiyin for row in self.payments if row.state == 2),
-            sum(amount for kind, _, amount in self.effects if kind == "paid")
-            - sum(amount for kind, name, amount in self.effects if kind == "cancelled" and name in refunded),
-            sum(each["amount"] for each in self.listed if each["state"] == 2),
-        )
-        assert len(set(sums)) == 1, f"I25: money is conserved, not {sums}"
-        assert self.paid == {row.account_id for row in self.payments if row.state == 2}, "I9: paid means paid"
-
-
-def read_books(shop: Shop) -> Books:
-    """Read it all."""
-    with Session(shop.engine) as db:
-        effects = db.execute(select(Effect.kind, Effect.transaction_id, Effect.amount_tiyin)).all()
-        paid = {str(number) for number in db.scalars(select(Order.id).where(Order.status == "paid"))}
-    listed = shop.ask(get_statement(1, NOW + 10**12))["transactions"]
-    return Books([SimpleNamespace(**row._asdict()) for row in shop.payments()], effects, paid, listed)
-
-
 def check_books(shop: Shop) -> None:
-    read_books(shop).check()
+    """Hold what is stored against what the shop was told, and the orders against both."""
+    assert audit(shop.engine, Ledger()).wrong == []
 
 
-@on(VARIED)
-def test_a_storm_of_one_request_is_one_payment(busy_shop: Shop) -> None:
-    for storm in range(STORMS):
-        name, order = f"storm-{storm}", busy_shop.order()
-        for wire, state in ((create(name, order=order), 1), (perform(name), 2), (cancel(name, 5), -2)):
-            answers = at_once([partial(busy_shop.ask, wire)] * RIVALS)
-            assert answers == [answers[0]] * RIVALS
-            assert answers[0].get("state") == state, answers[0]
-            assert busy_shop.states()[name] == state
-            check_books(busy_shop)
-    assert len(busy_shop.payments()) == STORMS
-
-
-@on(VARIED)
-def test_a_storm_of_rivals_for_one_order_has_one_winner(busy_shop: Shop) -> None:
-    for storm in range(STORMS):
-        order, names = busy_shop.order(), [f"rival-{storm}-{number}" for number in range(RIVALS)]
-        answers = at_once([partial(busy_shop.ask, create(name, order=order)) for name in names])
-        winners = [name for name, answer in zip(names, answers, strict=True) if answer.get("state") == 1]
-        assert len(winners) == 1, answers
-        assert [answer["code"] for answer in answers if "code" in answer] == [-31051] * (RIVALS - 1)
-        at_once([partial(busy_shop.ask, perform(name)) for name in names])
-        assert {name for name, state in busy_shop.states().items() if state == 2 and name in names} == {winners[0]}
-        check_books(busy_shop)
-
-
-@on(VARIED)
-def test_a_storm_of_different_orders_disturbs_nobody(busy_shop: Shop) -> None:
-    for storm in range(STORMS):
-        orders = {f"own-{storm}-{number}": busy_shop.order() for number in range(RIVALS)}
-        births = at_once([partial(busy_shop.ask, create(name, order=order)) for name, order in orders.items()])
-        assert [answer.get("state") for answer in births] == [1] * RIVALS
-        paid = at_once([partial(busy_shop.ask, perform(name)) for name in orders])
-        assert [answer.get("state") for answer in paid] == [2] * RIVALS
-    check_books(busy_shop)
-
-
-@on(GROUNDS)
-def test_a_storm_of_top_ups_of_one_account_credits_each_once(busy_shop: Shop) -> None:
-    wallet = replace(busy_shop, settings={"one_time_payment": False})
-    for storm in range(STORMS):
-        order, names = wallet.order(), [f"top-up-{storm}-{number}" for number in range(RIVALS // 2)]
-        calls = [partial(wallet.ask, create(name, order=order)) for name in names] * 2
-        assert [answer.get("state") for answer in at_once(calls)] == [1] * RIVALS
-        calls = [partial(wallet.ask, perform(name)) for name in names] * 2
-        assert [answer.get("state") for answer in at_once(calls)] == [2] * RIVALS
-        assert Counter(wallet.effects()) >= Counter(("paid", name) for name in names)
-    assert set(Counter(wallet.effects()).values()) == {1}
-    assert len(wallet.payments()) == STORMS * RIVALS // 2
+# Storms of tasks; those of threads are `tests.faults.storms`
 
 
 @pytest.mark.parametrize("async_url", ASYNC_DRIVERS, indirect=True)
@@ -311,39 +204,6 @@ def test_all_calls_at_once_end_as_one_after_the_other(busy_shop: Shop) -> None:
 
 
 # What would be caught
-
-
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_books_that_do_not_balance_are_caught(shop: Shop) -> None:
-    """The negative control of every storm: each way to lose, double or invent a payment is seen in the books."""
-    for name in "ab":
-        shop.ask(create(name, order=shop.order()))
-    shop.ask(perform("a"))
-    right = read_books(shop)
-    right.check()
-    paid, reserved = right.payments
-    (effect,) = right.effects
-    refunded = altered(paid, state=-2, cancelled_at=paid.performed_at)
-    for broken, wrong in (
-        ("I2", replace(right, payments=[paid, reserved, reserved])),
-        ("I7", replace(right, payments=[paid, altered(reserved, account_id=paid.account_id)])),
-        ("I16", replace(right, effects=[])),
-        ("I16", replace(right, effects=[effect, effect])),
-        ("I16", replace(right, effects=[effect, ("cancelled", "b", AMOUNT)])),
-        ("I16", replace(right, payments=[paid, altered(reserved, state=-1)])),
-        ("I16", replace(right, payments=[refunded, reserved])),
-        ("I25", replace(right, effects=[("paid", "a", AMOUNT - 1)])),
-        ("I25", replace(right, payments=[altered(paid, amount_tiyin=AMOUNT - 1), reserved])),
-        ("I25", replace(right, listed=[])),
-        ("I9", replace(right, paid=set())),
-        ("I9", replace(right, paid={paid.account_id, reserved.account_id})),
-    ):
-        with pytest.raises(AssertionError, match=broken):
-            wrong.check()
-
-
-def altered(payment: SimpleNamespace, **values: Any) -> SimpleNamespace:
-    return SimpleNamespace(**{**vars(payment), **values})
 
 
 def test_an_outcome_of_no_order_is_caught() -> None:
