@@ -57,8 +57,8 @@ check: $(READY)  ## ruff, mypy --strict and the import rules; runs no test
 	@$(VENV)/bin/lint-imports --no-logo
 
 # What decides the same few lines millions of times is not counted, which would take twice as long.
-COUNTLESS := tests/proof tests/faults tests/core/test_machines.py tests/sql/test_machines.py tests/docs tests/test_demo.py \
-	tests/test_plugin.py
+COUNTLESS := tests/proof tests/faults tests/core/test_machines.py tests/sql/test_machines.py tests/docs \
+	tests/test_demo.py tests/test_plugin.py
 
 # Without the plugin for shops' own tests: pytest loads it, and so the core, before any line is counted.
 coverage: $(READY)  ## the tests, and the lines and branches of the pure core that none of them reached

@@ -75,21 +75,24 @@ def test_what_a_hook_says_is_never_replaced(code: int) -> None:
     ids=str,
 )
 def test_words_for_an_error_that_does_not_exist_are_refused_at_start(messages: dict[int, dict[str, str]]) -> None:
-    with pytest.raises(ConfigurationError, match="messages must be"):
+    with pytest.raises(ConfigurationError, match=r"^messages must be") as caught:
         gateway(messages)
+    assert caught.value.setting == "messages"
 
 
 @pytest.mark.parametrize("fields", [(), ("",), ("order_id", ""), "order_id"])
 def test_a_cash_register_has_account_fields(fields: Any) -> None:
     """A text is a tuple of letters to Python: `fields="id"` would ask for the fields `i` and `d`."""
-    with pytest.raises(ConfigurationError, match="account_field"):
+    with pytest.raises(ConfigurationError, match=r"^account_field must name") as caught:
         Payme(keys=lambda: (KEY,), fields=fields)
+    assert caught.value.setting == "account_field"
 
 
 @pytest.mark.parametrize("code", [-31052, -31050, 0, -31099])
 def test_a_held_order_is_one_of_two_errors(code: int) -> None:
-    with pytest.raises(ConfigurationError, match="held_code must be -31051 or -31008"):
+    with pytest.raises(ConfigurationError, match="held_code must be -31051 or -31008") as caught:
         gateway({}, held_code=code)
+    assert caught.value.setting == "held_code"
 
 
 # What a merchant's hook may say

@@ -21,6 +21,7 @@ from paytechuz_core.transaction import (
     NAMES,
     TRANSITIONS,
     Millis,
+    alike,
     create,
     datetime_to_millis,
     millis_to_datetime,
@@ -29,6 +30,7 @@ from tests.core.strategies import JSON, REASONS, STEPS, STORED_STATES, born, liv
 from tests.core.wire import NOW, ORDER, WALLET
 
 LATER: Final = NOW + 10 * HALF_DAY
+NAN: Final = float("nan")
 
 LEGAL_MOVES: Final = {
     (State.CREATED, State.INITIATING),
@@ -421,3 +423,19 @@ def test_milliseconds_survive_the_way_to_a_datetime_and_back(millis: Millis) -> 
 def test_a_moment_is_the_same_in_every_time_zone(millis: Millis, offset: int) -> None:
     tashkent = timezone(timedelta(hours=offset))
     assert datetime_to_millis(millis_to_datetime(millis).astimezone(tashkent)) == millis
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (1.5, float("1.5"), True),
+        (True, 1, False),
+        (1, 1.0, False),
+        (NAN, NAN, True),
+        ([{"a": 1.5}], [{"a": float("1.5")}], True),
+        ([{"a": 1}], [{"a": True}], False),
+    ],
+)
+def test_what_a_hook_put_back_as_it_was_is_no_change(one: object, other: object, *, same: bool) -> None:
+    """Python takes 1, 1.0 and True for equal, JSON does not; NaN is not even equal to itself."""
+    assert alike(one, other) is same
