@@ -660,6 +660,16 @@ def test_a_prepare_whose_hook_fails_saved_nothing_and_can_be_repeated(shop: Shop
     assert (shop.said(prepare()), shop.states()) == (0, {str(TRANS): UNPAID})
 
 
+def test_a_failure_of_a_hook_is_logged_in_full(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(*_: Any) -> None:
+        message = "no such warehouse"
+        raise RuntimeError(message)
+
+    shop.on("transaction_created", fail)
+    assert shop.said(prepare()) == -7
+    assert "no such warehouse" in caplog.text
+
+
 def test_what_follows_a_commit_never_becomes_an_error(shop: Shop) -> None:
     def fail(*_: Any) -> None:
         message = "no mail today"

@@ -755,17 +755,20 @@ def test_a_failure_that_may_quote_a_key_is_logged_without_its_texts_but_with_the
     def store(params: Params) -> None:
         try:
             int(params["password"])  # which quotes it, as a driver quotes its statement
-        except ValueError as error:
-            message = f"{params['password']} is not stored"
-            raise OSError(message) from error
+        except ValueError:
+            try:
+                params["no such key"]
+            except KeyError as error:
+                message = f"{params['password']} is not stored"
+                raise OSError(message) from error
 
     world.on("change_password", store)
     assert world.ask(change_password("s3cret"))["code"] == -32400
     (record,) = [each for each in caplog.records if each.name == "paytechuz"]
     first, *places = record.getMessage().splitlines()
     assert first.startswith("Payme: answered a system error; nothing was saved; the texts of the errors are left out")
-    assert [line for line in places if not line.startswith(" ")] == ["OSError", "ValueError"]
-    assert sum(", in store" in line for line in places) == 2
+    assert [line for line in places if not line.startswith(" ")] == ["OSError", "KeyError", "ValueError"]
+    assert sum(", in store" in line for line in places) == 3
     assert "s3cret" not in caplog.text
 
 
