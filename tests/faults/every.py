@@ -2,7 +2,11 @@
 
 from typing import Final
 
-from tests.faults import pgbouncer, storms
+from tests.faults import pgbouncer, processes, storms
 from tests.faults.experiment import Experiment
 
-EXPERIMENTS: Final[tuple[Experiment, ...]] = (*storms.EXPERIMENTS, *pgbouncer.EXPERIMENTS)
+EXPERIMENTS: Final[tuple[Experiment, ...]] = (
+    *storms.EXPERIMENTS,
+    *pgbouncer.EXPERIMENTS,
+    *processes.EXPERIMENTS,
+)
