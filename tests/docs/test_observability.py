@@ -164,9 +164,9 @@ def test_the_handler_counts_calls_and_no_method_that_somebody_made_up(
     till.call("Foo")
     logging.getLogger("paytechuz").error("not a call")
     assert counting.CALLS.seen == {
-        ("payme", "CreateTransaction", "0", "False"): 1,
-        ("payme", "CreateTransaction", "0", "True"): 1,
-        ("payme", "other", "-32601", "False"): 1,
+        ("payme", "CreateTransaction", "0", "false"): 1,
+        ("payme", "CreateTransaction", "0", "true"): 1,
+        ("payme", "other", "-32601", "false"): 1,
     }
     assert counting.DURATION.seen == {("payme", "CreateTransaction"): 2, ("payme", "other"): 1}
     assert counting.CONFLICTS.seen == {}
