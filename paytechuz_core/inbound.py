@@ -10,7 +10,7 @@ import json
 import math
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 BODY_LIMIT: Final = 64 * 1024
@@ -24,11 +24,12 @@ class Inbound:
     """One HTTP request, free of any framework.
 
     `headers` answers lower-case names. `body` is None where it was longer than BODY_LIMIT: adapters stop reading there.
+    Neither is in the repr, which error trackers send away with a traceback: there are keys in them.
     """
 
     method: str
-    headers: Mapping[str, str]
-    body: bytes | None
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(repr=False)
 
     @property
     def readable(self) -> bytes | None:

@@ -179,3 +179,8 @@ def test_an_encoded_body_is_never_read(headers: dict[str, str], *, readable: boo
 def test_a_body_over_the_limit_is_not_there() -> None:
     assert Inbound("POST", {}, None).readable is None
     assert BODY_LIMIT == 65_536
+
+
+def test_a_request_shows_neither_its_headers_nor_its_body() -> None:
+    shown = repr(Inbound("POST", {"authorization": "Basic canary"}, b"canary"))
+    assert shown == "Inbound(method='POST')"
