@@ -23,12 +23,15 @@ DIGITS_LIMIT: Final = 18
 class Inbound:
     """One HTTP request, free of any framework.
 
-    `headers` answers lower-case names. `body` is None where it was longer than BODY_LIMIT: adapters stop reading there.
+    `headers` answers lower-case names; one that came several times is joined by commas. `body` is None where it was
+    longer than BODY_LIMIT: adapters stop reading there. `peer` is the address at the other end of the connection, None
+    where that has none.
     """
 
     method: str
     headers: Mapping[str, str]
     body: bytes | None
+    peer: str | None = None
 
     @property
     def readable(self) -> bytes | None:

@@ -25,6 +25,7 @@ from django.db import connections, router, transaction
 from django.http import HttpRequest, HttpResponse
 from django.views import View
 
+from paytechuz_core.addresses import Callers
 from paytechuz_core.decision import Event
 from paytechuz_core.engine import Clock
 from paytechuz_core.handler import CONSUMED, JSON, SyncHandler
@@ -32,8 +33,10 @@ from paytechuz_core.hooks import Drafts, Hooks
 from paytechuz_core.inbound import BODY_LIMIT, Inbound
 from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.settings import (
+    Addresses,
     Keys,
     Som,
+    callers,
     check_hooks,
     check_kinds,
     click_of,
@@ -66,6 +69,8 @@ class WebhookView(SyncHandler, View):
     one_time_payment: bool | None = None
     minimum: Som | None = None
     maximum: Som | None = None
+    allowed_addresses: Addresses | None = None
+    trusted_proxies: Addresses | None = None
     clock: Clock
 
     accounts: DjangoAccounts
@@ -129,6 +134,10 @@ class WebhookView(SyncHandler, View):
             given = told(self.provider, name)
         return default if given is None else given
 
+    def _callers(self) -> Callers:
+        """Say who may call."""
+        return callers(self.setting("allowed_addresses"), self.setting("trusted_proxies"))
+
     def forget(self, *secrets: str) -> None:
         """Keep no key where a hook that shows its view would show it."""
         for name in secrets:
@@ -146,7 +155,8 @@ class PaymeWebhookView(WebhookView):
     set up for the cash register (or several), `account_column` the model's where it is called otherwise, `amount_field`
     the price in som. `one_time_payment=False` takes any number of payments from `minimum` to `maximum` som. `messages`
     replaces texts: `{-31050: {"ru": …, "uz": …, "en": …}}`. Of an order that another transaction holds Create says
-    `held_code`.
+    `held_code`. Calls from elsewhere than `allowed_addresses` (say, PAYME_ADDRESSES) are refused; your own
+    proxies are `trusted_proxies`.
     """
 
     provider = "PAYME"
@@ -166,7 +176,7 @@ class PaymeWebhookView(WebhookView):
             both(several_or_callable(self.setting("payme_key")), self.setting("test_key")),
             self.setting("login", "Paycom"), self.setting("minimum"), self.setting("maximum"),
             self.setting("held_code", -31051), type(self).change_password is not Hooks.change_password,
-            frozen(self.setting("messages", {})),
+            frozen(self.setting("messages", {})), self._callers(),
         )  # fmt: skip
         self.forget("payme_key", "test_key")
 
@@ -194,24 +204,25 @@ class ClickWebhookView(WebhookView):
             self.accounts, several(self.setting("account_field", "id")), self.setting("service_id", ""),
             several_or_callable(self.setting("secret_key")), self.setting("commission_percent", 0),
             self.setting("minimum"), self.setting("maximum"), self.setting("action"),
-            self.setting("lifetime", timedelta(hours=12)),
+            self.setting("lifetime", timedelta(hours=12)), self._callers(),
         )  # fmt: skip
         self.forget("secret_key")
 
 
 def read(request: HttpRequest) -> Inbound:
     """Read a request, and no more of its body than may be read."""
+    method, headers, peer = request.method or "", request.headers, request.META.get("REMOTE_ADDR")
     length = request.META.get("CONTENT_LENGTH") or "0"
     # A chunked body has no length; Django would read none of it, and the server tells where it ends.
     chunked = length == "0" and request.META.get("wsgi.input_terminated")
     try:
         body = (request.META["wsgi.input"] if chunked else request).read(BODY_LIMIT + 1)
     except Exception:  # noqa: BLE001 - each server has its own for a client that goes away, or sends no proper chunks
-        return Inbound(request.method or "", request.headers, None)
+        return Inbound(method, headers, None, peer)
     if not body and length.isdecimal() and int(length) > 0:
         log.error(CONSUMED)
-        return Inbound(request.method or "", request.headers, None)
-    return Inbound(request.method or "", request.headers, body if len(body) <= BODY_LIMIT else None)
+        return Inbound(method, headers, None, peer)
+    return Inbound(method, headers, body if len(body) <= BODY_LIMIT else None, peer)
 
 
 def database_of(model: Any) -> str:

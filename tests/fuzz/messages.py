@@ -246,3 +246,13 @@ def spoiled_header(data: bytes, random: Random) -> bytes:
         b"A" * 1024, wire.basic().encode(), wire.basic("", "").encode(), wire.basic("a", "b:c:é").encode(),
     )  # fmt: skip
     return random.choice((data[:place] + random.choice(words) + data[place:], data[:place], random.choice(words)))
+
+
+def spoiled_address(data: bytes, random: Random) -> bytes:
+    """Spoil where a call comes from: its peer, a line end, and X-Forwarded-For."""
+    place = random.randrange(len(data) + 1)
+    words = (
+        b"185.234.113.1", b"203.0.113.9", b"10.0.0.1", b"::ffff:", b"::1", b"[", b"]", b":443", b":", b",", b", ",
+        b"\n", b" ", b"/28", b"%eth0", b"unix", b"\xa0", b"\xb2", b".", b"0", b"10.0.0.1\n10.0.0.1, 185.234.113.1",
+    )  # fmt: skip
+    return random.choice((data[:place] + random.choice(words) + data[place:], data[:place], random.choice(words)))

@@ -17,7 +17,8 @@ from random import Random
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from paytechuz_core import Account, Hooks, Inbound, Memory, Repository, State, Transaction, respond
+from paytechuz_core import PAYME_ADDRESSES, Account, Hooks, Inbound, Memory, Repository, State, Transaction, respond
+from paytechuz_core.addresses import Callers, callers_of
 from paytechuz_core.decision import Gateway
 from paytechuz_core.hooks import call_hook
 from paytechuz_core.inbound import HEADER_LIMIT, basic_credentials, decode_json
@@ -98,6 +99,8 @@ def sound(value: Any, depth: int) -> bool:
             return True
 
 
+BEHIND: Final = callers_of(PAYME_ADDRESSES, ("10.0.0.0/24", "unix"))
+
 Credentials = tuple[bytes, bytes] | None
 
 
@@ -124,6 +127,21 @@ def header_target(data: bytes, credentials: Callable[[str | None], Credentials] 
         right = (login, password) if colon and len(meant) <= HEADER_LIMIT else None
     claim(credentials(meant) == right, "a header is misread", meant)
     return "read" if found else "refused"
+
+
+def address_target(data: bytes, callers: Callers = BEHIND) -> str:
+    """Whatever a stranger writes, nobody takes him for another; and a trusted proxy is believed about its own hop."""
+    peer, _, forwarded = data.decode("latin-1").partition("\n")
+    admitted = callers.admit(Inbound("POST", {"x-forwarded-for": forwarded}, b"", peer))
+    named = data.decode("latin-1").lower()
+    listed = any(address in named for address in PAYME_ADDRESSES) or "ffff" in named  # as IPv6, in hexadecimal
+    claim(listed or not admitted, "somebody is let in who named no address of the list", data)
+    for who, hops in (("203.0.113.9", forwarded), ("10.0.0.1", f"{forwarded},203.0.113.9"), (None, "203.0.113.9")):
+        stranger = Inbound("POST", {"x-forwarded-for": hops}, b"", who)
+        claim(not callers.admit(stranger), "a stranger is let in", who, hops)
+    payme = Inbound("POST", {"x-forwarded-for": f"{forwarded},{PAYME_ADDRESSES[0]}"}, b"", "10.0.0.1")
+    claim(callers.admit(payme), "Payme is sent away", forwarded)
+    return "admitted" if admitted else "refused"
 
 
 # The shop: an order in every state, a wallet, nobody's order
@@ -372,8 +390,9 @@ class Fuzzed:
 
 
 FUZZED: Final = (
-    Fuzzed("json", json_target, messages.spoiled_json, 25),
+    Fuzzed("json", json_target, messages.spoiled_json, 20),
     Fuzzed("header", header_target, messages.spoiled_header, 15, 1100),
+    Fuzzed("address", address_target, messages.spoiled_address, 5, 600),
     Fuzzed("payme", payme_target, messages.spoiled_payme, 35),
     Fuzzed("click", click_target, messages.spoiled_click, 25),
 )

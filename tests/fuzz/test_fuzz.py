@@ -16,6 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from paytechuz_core import Inbound, Payme
+from paytechuz_core.addresses import Address, Callers, address_in
 from paytechuz_core.click import Click
 from paytechuz_core.click.gateway import Reply
 from paytechuz_core.decision import Decision, Rejected, Snapshot
@@ -27,11 +28,13 @@ from tests import SIZE
 from tests.core import click_wire, wire
 from tests.fuzz import messages
 from tests.fuzz.targets import (
+    BEHIND,
     CLICK,
     FUZZED,
     PAYME,
     Fuzzed,
     Target,
+    address_target,
     click_target,
     header_target,
     json_target,
@@ -118,6 +121,24 @@ def takes_any_scheme(header: str | None) -> tuple[bytes, bytes] | None:
         login, colon, password = b64decode((header or "").split()[-1]).partition(b":")
         return (login, password) if colon else None
     return None
+
+
+class TakesTheLeftMost(Callers):
+    """The client is the first who is named, by whom the client likes."""
+
+    def client(self, inbound: Inbound) -> Address | None:
+        header = inbound.headers.get("x-forwarded-for", "")
+        return address_in(header.partition(",")[0] if header else inbound.peer or "")
+
+
+class SkipsWhatItCannotRead(Callers):
+    """A hop that is no address is passed over, and the next one believed."""
+
+    def client(self, inbound: Inbound) -> Address | None:
+        for hop in reversed((inbound.peer or "", *inbound.headers["x-forwarded-for"].split(","))):
+            if (client := address_in(hop)) is not None:
+                return client
+        return None
 
 
 class ReadsBeforeCredentials(Payme):
@@ -209,11 +230,16 @@ PAYMES: Final = (
 )  # fmt: skip
 CLICKS: Final = (NeverSigned, TakesTheLast, TellsTheSecret, ReadsAnyNumber)
 DECODERS: Final = (lets_a_recursion_error_out, reads_a_key_twice, refuses_all_that_is_escaped)
+CALLERS: Final = (TakesTheLeftMost, SkipsWhatItCannotRead)
 HEADERS: Final = (splits_at_the_last_colon, takes_any_scheme)
 
 
 def payme_as(kind: type[Payme]) -> Payme:
     return kind(keys=PAYME.keys, fields=PAYME.fields, changes_password=True)
+
+
+def callers_as(kind: type[Callers]) -> Callers:
+    return kind(BEHIND.allowed, BEHIND.proxies)
 
 
 def click_as(kind: type[Click]) -> Click:
@@ -223,6 +249,7 @@ def click_as(kind: type[Click]) -> Click:
 BROKEN: Final[list[tuple[str, str, Target]]] = [
     *(("json", each.__name__, partial(json_target, decode=each)) for each in DECODERS),
     *(("header", each.__name__, partial(header_target, credentials=each)) for each in HEADERS),
+    *(("address", each.__name__, partial(address_target, callers=callers_as(each))) for each in CALLERS),
     *(("payme", each.__name__, partial(payme_target, gateway=payme_as(each))) for each in PAYMES),
     *(("click", each.__name__, partial(click_target, gateway=click_as(each))) for each in CLICKS),
 ]
