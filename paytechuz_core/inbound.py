@@ -10,7 +10,7 @@ import json
 import math
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 BODY_LIMIT: Final = 64 * 1024
@@ -25,12 +25,12 @@ class Inbound:
 
     `headers` answers lower-case names; one that came several times is joined by commas. `body` is None where it was
     longer than BODY_LIMIT: adapters stop reading there. `peer` is the address at the other end of the connection, None
-    where that has none.
+    where that has none. What may hold a key is not shown: whatever reports errors shows what it finds in their frames.
     """
 
     method: str
-    headers: Mapping[str, str]
-    body: bytes | None
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(repr=False)
     peer: str | None = None
 
     @property

@@ -16,10 +16,10 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from django.db import connections, router, transaction
 from django.http import HttpRequest, HttpResponse
@@ -54,6 +54,9 @@ from paytechuz_django.signals import BY_MOVE
 from paytechuz_django.store import DjangoRepository, unit_of_work
 
 log = logging.getLogger("paytechuz")
+
+
+KEYS: Final = {"payme_key", "test_key", "secret_key"}
 
 
 class WebhookView(SyncHandler, View):
@@ -94,6 +97,9 @@ class WebhookView(SyncHandler, View):
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponse]:
         """Make the view: without CSRF protection, login and ATOMIC_REQUESTS, for this one alone."""
+        # Django's own page of an error shows the variables of every frame, and these stand in one.
+        for name in KEYS & initkwargs.keys():
+            initkwargs[name] = hidden(initkwargs[name])
         view: Any = super().as_view(**initkwargs)
         view.csrf_exempt = True
         view.login_required = False  # what LoginRequiredMiddleware looks at; it would answer 302
@@ -170,14 +176,15 @@ class PaymeWebhookView(WebhookView):
 
     def __init__(self, **settings: Any) -> None:
         """Set the view up; `ConfigurationError` names a setting that cannot work, and its fix."""
-        super().__init__(**settings)
-        self.gateway = payme_of(
-            self.accounts, several(self.setting("account_field", "id")), self.setting("payme_id"),
-            both(several_or_callable(self.setting("payme_key")), self.setting("test_key")),
-            self.setting("login", "Paycom"), self.setting("minimum"), self.setting("maximum"),
-            self.setting("held_code", -31051), type(self).change_password is not Hooks.change_password,
-            frozen(self.setting("messages", {})), self._callers(),
-        )  # fmt: skip
+        with told_without_its_frames():
+            super().__init__(**settings)
+            self.gateway = payme_of(
+                self.accounts, several(self.setting("account_field", "id")), self.setting("payme_id"),
+                both(several_or_callable(self.setting("payme_key")), self.setting("test_key")),
+                self.setting("login", "Paycom"), self.setting("minimum"), self.setting("maximum"),
+                self.setting("held_code", -31051), type(self).change_password is not Hooks.change_password,
+                frozen(self.setting("messages", {})), self._callers(),
+            )  # fmt: skip
         self.forget("payme_key", "test_key")
 
 
@@ -199,13 +206,14 @@ class ClickWebhookView(WebhookView):
 
     def __init__(self, **settings: Any) -> None:
         """Set the view up; `ConfigurationError` names a setting that cannot work, and its fix."""
-        super().__init__(**settings)
-        self.gateway = click_of(
-            self.accounts, several(self.setting("account_field", "id")), self.setting("service_id", ""),
-            several_or_callable(self.setting("secret_key")), self.setting("commission_percent", 0),
-            self.setting("minimum"), self.setting("maximum"), self.setting("action"),
-            self.setting("lifetime", timedelta(hours=12)), self._callers(),
-        )  # fmt: skip
+        with told_without_its_frames():
+            super().__init__(**settings)
+            self.gateway = click_of(
+                self.accounts, several(self.setting("account_field", "id")), self.setting("service_id", ""),
+                several_or_callable(self.setting("secret_key")), self.setting("commission_percent", 0),
+                self.setting("minimum"), self.setting("maximum"), self.setting("action"),
+                self.setting("lifetime", timedelta(hours=12)), self._callers(),
+            )  # fmt: skip
         self.forget("secret_key")
 
 
@@ -225,6 +233,32 @@ def read(request: HttpRequest) -> Inbound:
     return Inbound(method, headers, body if len(body) <= BODY_LIMIT else None, peer)
 
 
+class Hidden(str):
+    """A key that shows itself to nobody who only looks."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Show that it is one."""
+        return "'...'"
+
+
+def hidden(keys: Any) -> Any:
+    """Hide one key or several; a callable has nothing to hide, and what is no text will be refused."""
+    if isinstance(keys, str):
+        return Hidden(keys)
+    return [hidden(key) for key in keys] if isinstance(keys, (list, tuple)) else keys
+
+
+@contextmanager
+def told_without_its_frames() -> Iterator[None]:
+    """Let a wrong setting be told in words alone: in the frames it came through the right settings stand, keys too."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ConfigurationError(str(error), error.setting) from None
+
+
 def database_of(model: Any) -> str:
     """Give the database that payments and orders are written to: one, because they are committed together."""
     using, orders = router.db_for_write(PaymentTransaction), router.db_for_write(model)
@@ -241,8 +275,8 @@ def database_of(model: Any) -> str:
 class Both:
     """The cash register's keys, and the sandbox's."""
 
-    keys: Any
-    test_key: str
+    keys: Any = field(repr=False)
+    test_key: str = field(repr=False)
 
     def __call__(self) -> tuple[str, ...]:
         """Give those that are valid now."""

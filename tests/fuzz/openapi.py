@@ -118,8 +118,8 @@ def faults_of(app: FastAPI, examples: int) -> tuple[list[BaseException], Counter
         for mode in MODES:
 
             @settings(
-                max_examples=examples, deadline=None, database=None, verbosity=Verbosity.quiet, suppress_health_check=list(HealthCheck),
-                phases=[Phase.explicit, Phase.generate, Phase.shrink],
+                max_examples=examples, deadline=None, database=None, verbosity=Verbosity.quiet,
+                suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink],
             )  # fmt: skip
             @given(case=operation.as_strategy(generation_mode=mode))
             def call(case: schemathesis.Case) -> None:
