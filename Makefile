@@ -8,6 +8,7 @@ WORKERS ?= 2
 EVENTS ?= 2000000
 SIZE ?= full
 ONLY ?=
+RUNS ?= 200000
 
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -18,7 +19,7 @@ SERVES := serve-fastapi serve-django serve-django-asgi serve-flask
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo serve $(DEMOS) $(SERVES) test check coverage seed verify faults mutants benchmark docs messages clean
+.PHONY: help install demo serve $(DEMOS) $(SERVES) test check coverage seed verify faults mutants fuzz benchmark docs messages clean
 
 help:  ## list what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -79,6 +80,25 @@ faults: $(READY)  ## kill, cut and race on real databases, and look for every pa
 mutants: $(READY)  ## break each line that decides about money, and list what no test noticed; takes hours
 	@$(RUN) -m mutmut run --max-children $(WORKERS)
 	@$(RUN) -m mutmut results
+
+# In an environment of its own, because schemathesis brings a plugin that pytest would load into every test.
+FUZZ := .venv-fuzz
+
+$(FUZZ)/.ready: pyproject.toml
+	@test "$$(uname -sm)" = "Linux x86_64" || { \
+		echo "make fuzz needs Linux on x86_64: atheris, which drives it, is built for nothing else. The same properties"; \
+		echo "run everywhere over the corpus and some thousands of inputs: .venv/bin/python -m pytest tests/fuzz"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and \
+		"make fuzz needs Python 3.11, 3.12 or 3.13, which atheris is built for: make PYTHON=python3.13 fuzz")'
+	@echo "Setting up $(FUZZ), which takes a minute ..."
+	@test -x $(FUZZ)/bin/pip || $(PYTHON) -m venv $(FUZZ)
+	@$(FUZZ)/bin/python -m pip install -qq --upgrade pip
+	@$(FUZZ)/bin/python -m pip install -qq --editable '.[fastapi]' --group fuzz
+	@touch $@
+
+fuzz: $(FUZZ)/.ready  ## hostile input, RUNS times, and calls drawn from the OpenAPI document, against an app in process
+	@$(FUZZ)/bin/python -m tests.fuzz $(RUNS)
+	@$(FUZZ)/bin/python -m tests.fuzz.openapi
 
 benchmark: $(READY)  ## speed, as ratios within one run
 	@$(RUN) -m benchmarks

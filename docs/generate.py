@@ -691,6 +691,17 @@ SETTINGS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "minimum": ("None", "the least that a balance takes at once, in som: a Decimal, an int or a text"),
     "maximum": ("None", "the most, likewise"),
+    "allowed_addresses": (
+        "None",
+        (
+            "from where calls may come: addresses and networks, such as `paytechuz.PAYME_ADDRESSES`; see "
+            "[who may call](../how-to/security.md#who-may-call). None: from everywhere, the key decides"
+        ),
+    ),
+    "trusted_proxies": (
+        "None",
+        'whose `X-Forwarded-For` is believed: the addresses of your own proxies, or `"unix"` for a Unix socket',
+    ),
     "login": ('"Paycom"', "the login that Payme calls with"),
     "held_code": (
         "-31051",

@@ -4,6 +4,7 @@ The framework's handlers are in `paytechuz.integrations`; here is what a shop ne
 """
 
 from paytechuz_core import (
+    PAYME_ADDRESSES,
     ConfigurationError,
     Reason,
     Refused,
@@ -16,6 +17,7 @@ from paytechuz_core import (
 )
 
 __all__ = [
+    "PAYME_ADDRESSES",
     "ConfigurationError",
     "Reason",
     "Refused",

@@ -4,6 +4,7 @@ Start with `transaction` (a transaction's life), then `payme.gateway` (a provide
 request is answered). `repository` is the interface to implement for a storage of your own.
 """
 
+from paytechuz_core.addresses import PAYME_ADDRESSES
 from paytechuz_core.click import Click, payment_link
 from paytechuz_core.decision import Refused
 from paytechuz_core.engine import arespond, respond
@@ -16,6 +17,7 @@ from paytechuz_core.repository import AsyncRepository, ConfigurationError, Confl
 from paytechuz_core.transaction import Account, Change, Reason, State, Transaction
 
 __all__ = [
+    "PAYME_ADDRESSES",
     "Account",
     "AsyncRepository",
     "Change",

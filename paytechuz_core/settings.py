@@ -13,6 +13,7 @@ from pkgutil import resolve_name
 from typing import Any, Final, TypeAlias
 
 from paytechuz_core.accounts import Accounts
+from paytechuz_core.addresses import EVERYBODY, Callers, callers_of
 from paytechuz_core.click import Click
 from paytechuz_core.decision import Hook
 from paytechuz_core.money import Tiyin, som_to_tiyin
@@ -21,6 +22,7 @@ from paytechuz_core.repository import ConfigurationError
 
 Keys: TypeAlias = str | Sequence[str] | Callable[[], str | Sequence[str]]
 Som: TypeAlias = Decimal | int | str
+Addresses: TypeAlias = str | Iterable[str]
 
 PROVIDERS: Final = frozenset({"PAYME", "CLICK"})
 """What a configuration calls them."""
@@ -38,6 +40,7 @@ def payme_of(
     held_code: int,
     changes_password: bool,  # noqa: FBT001 - a key of the cache
     messages: tuple[tuple[int, tuple[tuple[str, str], ...]], ...],
+    callers: Callers = EVERYBODY,
 ) -> Payme:
     """Build and check Payme's gateway of a configuration, once."""
     if not payme_id:
@@ -57,6 +60,7 @@ def payme_of(
         held_code=held_code,
         changes_password=changes_password,
         messages={code: dict(texts) for code, texts in messages},
+        callers=callers,
     )
 
 
@@ -71,6 +75,7 @@ def click_of(
     maximum: Som | None,
     action: int | None,
     lifetime: timedelta,
+    callers: Callers = EVERYBODY,
 ) -> Click:
     """Build and check Click's gateway of a configuration, once."""
     if not str(service_id).isascii() or not str(service_id).isdigit():
@@ -101,6 +106,7 @@ def click_of(
         commission_percent=commission,
         lifetime=lifetime // timedelta(milliseconds=1),
         action=action,
+        callers=callers,
     )
 
 
@@ -128,6 +134,12 @@ def bounds_of(minimum: Som | None, maximum: Som | None) -> tuple[Tiyin, Tiyin | 
     return least, most
 
 
+def callers(allowed: Addresses | None, proxies: Addresses | None) -> Callers:
+    """Give what `allowed_addresses` and `trusted_proxies` say."""
+    texts = None if allowed is None else tuple(map(str, several(allowed)))
+    return callers_of(texts, tuple(map(str, several(proxies))))
+
+
 def check_kinds(fields: tuple[Any, ...], columns: tuple[Any, ...] | None, *, one_time_payment: Any, clock: Any) -> None:
     """Refuse settings of a wrong kind, which would be taken for something else: the text "False" is true."""
     if not isinstance(one_time_payment, bool):
@@ -151,7 +163,7 @@ def check_hooks(handler: type[Any]) -> None:
             raise ConfigurationError(message)
 
 
-def several(values: str | Sequence[str]) -> tuple[str, ...]:
+def several(values: str | Iterable[str] | None) -> tuple[str, ...]:
     """Let one be several."""
     if values is None:
         return ()

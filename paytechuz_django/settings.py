@@ -27,6 +27,8 @@ COMMON: Final = (
     "one_time_payment",
     "minimum",
     "maximum",
+    "allowed_addresses",
+    "trusted_proxies",
 )
 KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
     "PAYME": ("payme_id", "payme_key", "test_key", *COMMON, "login", "held_code", "messages", "handler"),

@@ -15,15 +15,16 @@ writer that the project's routers name for `PaymentTransaction`.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from django.db import connections, router, transaction
 from django.http import HttpRequest, HttpResponse
 from django.views import View
 
+from paytechuz_core.addresses import Callers
 from paytechuz_core.decision import Event
 from paytechuz_core.engine import Clock
 from paytechuz_core.handler import CONSUMED, JSON, SyncHandler
@@ -32,8 +33,10 @@ from paytechuz_core.inbound import BODY_LIMIT, Inbound
 from paytechuz_core.observe import log
 from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.settings import (
+    Addresses,
     Keys,
     Som,
+    callers,
     check_hooks,
     check_kinds,
     click_of,
@@ -51,6 +54,9 @@ from paytechuz_django.signals import BY_MOVE
 from paytechuz_django.store import DjangoRepository, unit_of_work
 
 
+KEYS: Final = {"payme_key", "test_key", "secret_key"}
+
+
 class WebhookView(SyncHandler, View):
     """What both providers' views share. None means that a setting is not made here: see `paytechuz_django.settings`."""
 
@@ -64,6 +70,8 @@ class WebhookView(SyncHandler, View):
     one_time_payment: bool | None = None
     minimum: Som | None = None
     maximum: Som | None = None
+    allowed_addresses: Addresses | None = None
+    trusted_proxies: Addresses | None = None
     clock: Clock
 
     accounts: DjangoAccounts
@@ -87,6 +95,9 @@ class WebhookView(SyncHandler, View):
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponse]:
         """Make the view: without CSRF protection, login and ATOMIC_REQUESTS, for this one alone."""
+        # Django's own page of an error shows the variables of every frame, and these stand in one.
+        for name in KEYS & initkwargs.keys():
+            initkwargs[name] = hidden(initkwargs[name])
         view: Any = super().as_view(**initkwargs)
         view.csrf_exempt = True
         view.login_required = False  # what LoginRequiredMiddleware looks at; it would answer 302
@@ -127,6 +138,10 @@ class WebhookView(SyncHandler, View):
             given = told(self.provider, name)
         return default if given is None else given
 
+    def _callers(self) -> Callers:
+        """Say who may call."""
+        return callers(self.setting("allowed_addresses"), self.setting("trusted_proxies"))
+
     def forget(self, *secrets: str) -> None:
         """Keep no key where a hook that shows its view would show it."""
         for name in secrets:
@@ -144,7 +159,8 @@ class PaymeWebhookView(WebhookView):
     set up for the cash register (or several), `account_column` the model's where it is called otherwise, `amount_field`
     the price in som. `one_time_payment=False` takes any number of payments from `minimum` to `maximum` som. `messages`
     replaces texts: `{-31050: {"ru": …, "uz": …, "en": …}}`. Of an order that another transaction holds Create says
-    `held_code`.
+    `held_code`. Calls from elsewhere than `allowed_addresses` (say, PAYME_ADDRESSES) are refused; your own
+    proxies are `trusted_proxies`.
     """
 
     provider = "PAYME"
@@ -158,14 +174,15 @@ class PaymeWebhookView(WebhookView):
 
     def __init__(self, **settings: Any) -> None:
         """Set the view up; `ConfigurationError` names a setting that cannot work, and its fix."""
-        super().__init__(**settings)
-        self.gateway = payme_of(
-            self.accounts, several(self.setting("account_field", "id")), self.setting("payme_id"),
-            both(several_or_callable(self.setting("payme_key")), self.setting("test_key")),
-            self.setting("login", "Paycom"), self.setting("minimum"), self.setting("maximum"),
-            self.setting("held_code", -31051), type(self).change_password is not Hooks.change_password,
-            frozen(self.setting("messages", {})),
-        )  # fmt: skip
+        with told_without_its_frames():
+            super().__init__(**settings)
+            self.gateway = payme_of(
+                self.accounts, several(self.setting("account_field", "id")), self.setting("payme_id"),
+                both(several_or_callable(self.setting("payme_key")), self.setting("test_key")),
+                self.setting("login", "Paycom"), self.setting("minimum"), self.setting("maximum"),
+                self.setting("held_code", -31051), type(self).change_password is not Hooks.change_password,
+                frozen(self.setting("messages", {})), self._callers(),
+            )  # fmt: skip
         self.forget("payme_key", "test_key")
 
 
@@ -187,29 +204,57 @@ class ClickWebhookView(WebhookView):
 
     def __init__(self, **settings: Any) -> None:
         """Set the view up; `ConfigurationError` names a setting that cannot work, and its fix."""
-        super().__init__(**settings)
-        self.gateway = click_of(
-            self.accounts, several(self.setting("account_field", "id")), self.setting("service_id", ""),
-            several_or_callable(self.setting("secret_key")), self.setting("commission_percent", 0),
-            self.setting("minimum"), self.setting("maximum"), self.setting("action"),
-            self.setting("lifetime", timedelta(hours=12)),
-        )  # fmt: skip
+        with told_without_its_frames():
+            super().__init__(**settings)
+            self.gateway = click_of(
+                self.accounts, several(self.setting("account_field", "id")), self.setting("service_id", ""),
+                several_or_callable(self.setting("secret_key")), self.setting("commission_percent", 0),
+                self.setting("minimum"), self.setting("maximum"), self.setting("action"),
+                self.setting("lifetime", timedelta(hours=12)), self._callers(),
+            )  # fmt: skip
         self.forget("secret_key")
 
 
 def read(request: HttpRequest) -> Inbound:
     """Read a request, and no more of its body than may be read."""
+    method, headers, peer = request.method or "", request.headers, request.META.get("REMOTE_ADDR")
     length = request.META.get("CONTENT_LENGTH") or "0"
     # A chunked body has no length; Django would read none of it, and the server tells where it ends.
     chunked = length == "0" and request.META.get("wsgi.input_terminated")
     try:
         body = (request.META["wsgi.input"] if chunked else request).read(BODY_LIMIT + 1)
     except Exception:  # noqa: BLE001 - each server has its own for a client that goes away, or sends no proper chunks
-        return Inbound(request.method or "", request.headers, None)
+        return Inbound(method, headers, None, peer)
     if not body and length.isdecimal() and int(length) > 0:
         log.error(CONSUMED)
-        return Inbound(request.method or "", request.headers, None)
-    return Inbound(request.method or "", request.headers, body if len(body) <= BODY_LIMIT else None)
+        return Inbound(method, headers, None, peer)
+    return Inbound(method, headers, body if len(body) <= BODY_LIMIT else None, peer)
+
+
+class Hidden(str):
+    """A key that shows itself to nobody who only looks."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Show that it is one."""
+        return "'...'"
+
+
+def hidden(keys: Any) -> Any:
+    """Hide one key or several; a callable has nothing to hide, and what is no text will be refused."""
+    if isinstance(keys, str):
+        return Hidden(keys)
+    return [hidden(key) for key in keys] if isinstance(keys, (list, tuple)) else keys
+
+
+@contextmanager
+def told_without_its_frames() -> Iterator[None]:
+    """Let a wrong setting be told in words alone: in the frames it came through the right settings stand, keys too."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ConfigurationError(str(error), error.setting) from None
 
 
 def database_of(model: Any) -> str:
@@ -228,8 +273,8 @@ def database_of(model: Any) -> str:
 class Both:
     """The cash register's keys, and the sandbox's."""
 
-    keys: Any
-    test_key: str
+    keys: Any = field(repr=False)
+    test_key: str = field(repr=False)
 
     def __call__(self) -> tuple[str, ...]:
         """Give those that are valid now."""

@@ -23,6 +23,7 @@ from anyio.lowlevel import RunVar
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
 from paytechuz_core import (
@@ -160,18 +161,33 @@ def router_of(
 
 async def read(request: Request) -> Inbound:
     """Read a request, and no more of its body than may be read."""
-    body = bytearray()
+    method, headers, body = request.method, joined(request.headers), bytearray()
+    peer = None if request.client is None else request.client.host
     try:
         async for chunk in request.stream():
             body += chunk
             if len(body) > BODY_LIMIT:
-                return Inbound(request.method, request.headers, None)
+                return Inbound(method, headers, None, peer)
     except ClientDisconnect:
         pass  # nobody is left to read the answer, which an unfinished body gets all the same
     except RuntimeError:
+<<<<<<< HEAD
         log.error(CONSUMED)
         return Inbound(request.method, request.headers, None)
     return Inbound(request.method, request.headers, bytes(body))
+=======
+        log.error(CONSUMED)  # noqa: TRY400 - the traceback says less than the message
+        return Inbound(method, headers, None, peer)
+    return Inbound(method, headers, bytes(body), peer)
+
+
+def joined(headers: Headers) -> dict[str, str]:
+    """Join what came several times, of which Starlette would show the first: what the client wrote, not the proxy."""
+    found: dict[str, str] = {}
+    for name, value in headers.items():
+        found[name] = f"{found[name]},{value}" if name in found else value
+    return found
+>>>>>>> sec
 
 
 async def finish(work: Coroutine[Any, Any, T]) -> T:

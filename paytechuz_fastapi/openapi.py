@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from paytechuz_core.click.calls import COMPLETE, PREPARE, REQUIRED
+from paytechuz_core.click.calls import AMOUNT, COMPLETE, NUMBER, PREPARE, REQUIRED
 from paytechuz_core.click.codes import Code
 from paytechuz_core.payme.calls import METHODS
 
@@ -70,14 +70,23 @@ PAYME_ROUTE: Final[dict[str, Any]] = {
 }
 """The arguments of Payme's route."""
 
+CLICK_NUMBER: Final[dict[str, Any]] = {"type": "string", "pattern": f"^({NUMBER.pattern})$", "examples": ["1234567890"]}
+
 CLICK_FORM: Final[dict[str, Any]] = {
     "type": "object",
     "required": list(REQUIRED),
     "properties": {
         **{name: {"type": "string"} for name in REQUIRED},
-        "amount": {"type": "string", "description": "Som, at most two digits after the point", "examples": ["5000.00"]},
+        **dict.fromkeys(("click_trans_id", "service_id", "click_paydoc_id"), CLICK_NUMBER),
+        "error": {"type": "string", "pattern": "^(0|-[0-9]{1,9})$", "description": "0, or negative where Click aborts"},
+        "amount": {
+            "type": "string",
+            "pattern": f"^{AMOUNT.pattern}$",
+            "description": "Som, at most two digits after the point",
+            "examples": ["5000.00"],
+        },
         "action": {"type": "string", "enum": [PREPARE, COMPLETE], "description": "0 Prepare, 1 Complete"},
-        "merchant_prepare_id": {"type": "string", "description": "Complete only: what Prepare answered"},
+        "merchant_prepare_id": {**CLICK_NUMBER, "description": "Complete only: what Prepare answered"},
         "error_note": {"type": "string"},
     },
 }

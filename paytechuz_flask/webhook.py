@@ -27,7 +27,8 @@ class ClickWebhookHandler(ClickSettings, Webhook):
 
 def read(request: Request) -> Inbound:
     """Read a request, and no more of its body than may be read, whatever its length is said to be."""
-    headers = {name.lower(): value for name, value in request.headers}
+    method, headers = request.method, {name.lower(): value for name, value in request.headers}
+    peer = request.remote_addr
     touched = "stream" in vars(request)  # by a `before_request` function
     body = bytearray()
     try:
@@ -38,8 +39,8 @@ def read(request: Request) -> Inbound:
         if touched and not body:
             body += request.get_data()  # what was read before, unless it was read as a form
     except Exception:  # noqa: BLE001 - each server has its own for a client that goes away, or sends no proper chunks
-        return Inbound(request.method, headers, None)
+        return Inbound(method, headers, None, peer)
     if not body and request.content_length:
         log.error(CONSUMED)
-        return Inbound(request.method, headers, None)
-    return Inbound(request.method, headers, bytes(body) if len(body) <= BODY_LIMIT else None)
+        return Inbound(method, headers, None, peer)
+    return Inbound(method, headers, bytes(body) if len(body) <= BODY_LIMIT else None, peer)

@@ -8,7 +8,7 @@ compared with every signed field of the first one.
 import hmac
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import md5
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -33,7 +33,7 @@ AMOUNT: Final = re.compile(r"(0|[1-9][0-9]{0,14})(\.[0-9]{1,2})?", re.ASCII)
 class Call:
     """A Prepare or a Complete whose form is whole; `form` has the strings as received."""
 
-    form: Mapping[str, str]
+    form: Mapping[str, str] = field(repr=False)  # with the signature
 
     @property
     def click_trans_id(self) -> int:

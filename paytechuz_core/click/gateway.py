@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
+from paytechuz_core.addresses import EVERYBODY, Callers
 from paytechuz_core.click.calls import COMPLETE, PREPARE, Call, read_form, signed, stored, whole
 from paytechuz_core.click.codes import Code
 from paytechuz_core.decision import Decision, Event, Hook, Lookup, Refused, Rejected, Snapshot, Subject
@@ -45,6 +46,8 @@ class Click:
     up. `hold_for` gives the hold where it follows from the request alone. `minimum` and `maximum` (tiyin) bound what
     an account of no fixed price takes; `commission_percent` is what the customer pays on top of a price. `lifetime` is
     how long a prepared attempt keeps another provider's away. `action` is 0 or 1 for a URL that serves only that one.
+    A call from who is none of the `callers` is refused as one with a wrong signature is: Click has no code of its own
+    for it, and both say that it is not Click who calls.
     """
 
     secrets: Callable[[], Iterable[str]]
@@ -56,6 +59,7 @@ class Click:
     commission_percent: Decimal = Decimal(0)
     lifetime: Millis = HALF_DAY
     action: int | None = None
+    callers: Callers = EVERYBODY
 
     name: ClassVar[str] = "click"
 
@@ -75,7 +79,7 @@ class Click:
         form = _form_in(inbound)
         if form is None or not whole(form):
             raise self._rejected(form, Code.BAD_REQUEST)
-        if not signed(form, self.secrets()):
+        if not self.callers.admit(inbound) or not signed(form, self.secrets()):
             raise self._rejected(form, Code.SIGN_CHECK_FAILED)
         if form["action"] not in ((PREPARE, COMPLETE) if self.action is None else (str(self.action),)):
             raise self._rejected(form, Code.ACTION_NOT_FOUND)

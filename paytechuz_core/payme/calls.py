@@ -4,7 +4,7 @@ https://developer.help.paycom.uz/metody-merchant-api/. Strict means strict: `tru
 not an amount. Unknown members are ignored, as JSON-RPC peers may add some.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -90,7 +90,7 @@ class SetFiscalData(Params):
 class ChangePassword(Params):
     """Change the key. Absent from today's documentation, still a test in Payme's sandbox."""
 
-    password: str = Field(max_length=512)
+    password: str = Field(max_length=512, repr=False)
 
 
 Request: TypeAlias = (
@@ -131,4 +131,4 @@ class Call:
 
     id: Any
     request: Request | Expire
-    params: dict[str, Any]
+    params: dict[str, Any] = field(repr=False)  # of ChangePassword the new key

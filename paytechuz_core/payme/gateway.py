@@ -11,7 +11,12 @@ from typing import Any, ClassVar, Final
 
 from pydantic import ValidationError
 
+<<<<<<< HEAD
 from paytechuz_core.decision import Decision, Event, Hook, Lookup, Refused, Rejected, Snapshot, Subject
+=======
+from paytechuz_core.addresses import EVERYBODY, Callers
+from paytechuz_core.decision import Decision, Event, Hook, Lookup, Refused, Rejected, Snapshot
+>>>>>>> sec
 from paytechuz_core.inbound import Inbound, basic_credentials, decode_json
 from paytechuz_core.money import Tiyin
 from paytechuz_core.payme import errors
@@ -62,7 +67,8 @@ class Payme:
     fields set up for the cash register. `hold_for` gives the hold where it follows from the request alone, so that
     Create reads transaction and holder together. `minimum` and `maximum` (tiyin) bound what an account of no fixed
     price takes. `held_code` is what Create answers for an order that another transaction holds: −31051, or −31008 for
-    a cash register whose acceptance test insists. `messages` replaces texts by code and language.
+    a cash register whose acceptance test insists. `messages` replaces texts by code and language. A call from who is
+    none of the `callers` is refused as one with a wrong key is.
     """
 
     keys: Callable[[], Iterable[str]]
@@ -75,6 +81,7 @@ class Payme:
     timeout: Millis = HALF_DAY
     changes_password: bool = False
     messages: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    callers: Callers = EVERYBODY
 
     name: ClassVar[str] = "payme"
 
@@ -98,7 +105,7 @@ class Payme:
         """Turn a request into a call; the order of refusals is the order of the lines."""
         if inbound.method != "POST":
             raise self._rejected(None, errors.NOT_POST)
-        if not self._trusts(inbound.headers.get("authorization")):
+        if not self.callers.admit(inbound) or not self._trusts(inbound.headers.get("authorization")):
             raise self._rejected(_id_in(inbound), errors.NOT_ALLOWED)
         body = inbound.readable
         if body is None:

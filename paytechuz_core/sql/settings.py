@@ -12,8 +12,10 @@ from paytechuz_core.engine import Clock, epoch_millis
 from paytechuz_core.hooks import Hooks
 from paytechuz_core.repository import ConfigurationError
 from paytechuz_core.settings import (
+    Addresses,
     Keys,
     Som,
+    callers,
     check_hooks,
     check_kinds,
     click_of,
@@ -85,6 +87,8 @@ class PaymeSettings(Settings):
         maximum: Som | None = None,
         held_code: int = -31051,
         messages: Mapping[int, Mapping[str, str]] | None = None,
+        allowed_addresses: Addresses | None = None,
+        trusted_proxies: Addresses | None = None,
         payment_model: type[PaymentMixin] = PaymentTransaction,
         clock: Clock = epoch_millis,
         threads: int = 10,
@@ -96,8 +100,10 @@ class PaymeSettings(Settings):
         where it is called otherwise, `amount_field` the price in som. `one_time_payment=False` takes any number of
         payments from `minimum` to `maximum` som. `account_key_type` is for primary keys whose column hides their type.
         `messages` replaces texts: `{-31050: {"ru": …, "uz": …, "en": …}}`. Of an order that another transaction holds
-        Create says `held_code`. `threads` is how many calls may be in the database at once where the adapter runs them
-        in threads (FastAPI with a `Session`): keep it below the connections that your pool may open (15 by default).
+        Create says `held_code`. Calls from elsewhere than `allowed_addresses` (say, PAYME_ADDRESSES) are refused; your
+        own proxies are `trusted_proxies`. `threads` is how many calls may be in the database at once where the adapter
+        runs them in threads (FastAPI with a `Session`): keep it below the connections that your pool may open (15 by
+        default).
         Fewer hooks than that may sleep without delaying any other call.
         """
         self._set_up(
@@ -110,7 +116,7 @@ class PaymeSettings(Settings):
         self.gateway = payme_of(
             self.accounts, several(account_field), payme_id,
             several_or_callable(payme_key), login,
-            minimum, maximum, held_code, changes, frozen(messages or {}),
+            minimum, maximum, held_code, changes, frozen(messages or {}), callers(allowed_addresses, trusted_proxies),
         )  # fmt: skip
 
 
@@ -134,6 +140,8 @@ class ClickSettings(Settings):
         maximum: Som | None = None,
         action: int | None = None,
         lifetime: timedelta = timedelta(hours=12),
+        allowed_addresses: Addresses | None = None,
+        trusted_proxies: Addresses | None = None,
         payment_model: type[PaymentMixin] = PaymentTransaction,
         clock: Clock = epoch_millis,
         threads: int = 10,
@@ -145,7 +153,7 @@ class ClickSettings(Settings):
         `amount_field` the price in som, `commission_percent` what the customer pays on top of it.
         `one_time_payment=False` takes any number of payments from `minimum` to `maximum` som. `action` is 0 or 1 for a
         URL of only Prepare or only Complete. For `lifetime` a prepared attempt keeps another provider away.
-        `threads` is as in PaymeSettings.
+        `allowed_addresses`, `trusted_proxies` and `threads` are as in PaymeSettings; Click publishes no addresses.
         """
         self._set_up(
             db, account_model, account_field, amount_field, one_time_payment=one_time_payment,
@@ -155,7 +163,7 @@ class ClickSettings(Settings):
         self.gateway = click_of(
             self.accounts, several(account_field), service_id,
             several_or_callable(secret_key), commission_percent,
-            minimum, maximum, action, lifetime,
+            minimum, maximum, action, lifetime, callers(allowed_addresses, trusted_proxies),
         )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ OTHERS: Final[dict[str, Any]] = {
     "test_key": "sandbox", "account_field": "number", "account_column": "status", "account_key_type": str,
     "amount_field": "paid", "one_time_payment": False, "minimum": 1, "maximum": 5, "login": "Another",
     "held_code": -31008, "messages": {-31050: {"en": "no"}}, "commission_percent": 1, "action": 1,
-    "lifetime": timedelta(hours=1),
+    "lifetime": timedelta(hours=1), "allowed_addresses": "192.0.2.1", "trusted_proxies": "10.0.0.1",
 }  # fmt: skip
 OPTIONAL: Final = [
     (provider, name)
@@ -60,6 +60,8 @@ def test_another_value_makes_a_difference(provider: str, name: str, alias: str) 
     settings = {name: OTHERS[name]}
     if name == "account_field":
         settings["account_column"] = "id"
+    if name == "trusted_proxies":
+        settings["allowed_addresses"] = "192.0.2.1"
     bare, other = made(provider), made(provider, **settings)
     assert other[0] is not bare[0] or other[1] is not bare[1]
 

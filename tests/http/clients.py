@@ -342,7 +342,7 @@ class Client(ABC):
     """A shop of one framework, and Payme calling it.
 
     `habits` are its hooks; `prepare` and `finish` are what its session dependency does before the handler and after;
-    `settings` is what its handler is given besides the usual.
+    `settings` is what its handler is given besides the usual. `peer` is where its calls come from, None a Unix socket.
     """
 
     database: Database
@@ -355,6 +355,7 @@ class Client(ABC):
     heard: list[Visit] = field(default_factory=list)
 
     click_settings: Mapping[str, Any] = field(default_factory=dict)
+    peer: str | None = "127.0.0.1"
 
     name: ClassVar[str]
     payme: ClassVar[type]
@@ -564,6 +565,7 @@ class AsgiClient(Client):
         """Send one raw request, in the shop's event loop."""
         sent = content if isinstance(content, bytes) else chunks(content)
         transport = httpx.ASGITransport(self.app)
+        transport.client = None if self.peer is None else (self.peer, 1234)  # type: ignore[assignment] # as uvicorn has it
         async with httpx.AsyncClient(trust_env=False, transport=transport, base_url="http://shop") as http:
             return await http.request(method, path, content=sent, headers=as_bytes(headers))
 
@@ -575,7 +577,9 @@ class WsgiClient(Client):
         self, content: bytes | Iterable[bytes], headers: Mapping[str, str | bytes], method: str, path: str
     ) -> httpx.Response:
         """Send one raw request; what the application raises is raised here."""
-        with httpx.Client(trust_env=False, transport=WsgiTransport(self.app), base_url="http://shop") as http:
+        with httpx.Client(
+            trust_env=False, transport=WsgiTransport(self.app, self.peer), base_url="http://shop"
+        ) as http:
             return http.request(method, path, content=content, headers=as_bytes(headers))
 
 
@@ -703,6 +707,7 @@ class WsgiTransport(httpx.BaseTransport):
     """Serves a WSGI application as gunicorn does: any bytes in a header, and a body that is read piece by piece."""
 
     app: Callable[..., Iterable[bytes]]
+    peer: str | None = "127.0.0.1"
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Call the application (PEP 3333)."""
@@ -715,6 +720,7 @@ class WsgiTransport(httpx.BaseTransport):
             "SERVER_NAME": request.url.host,
             "SERVER_PORT": "80",
             "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": self.peer or "",
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
             "wsgi.input": io.BufferedReader(Pieces(request.stream)),
@@ -726,7 +732,9 @@ class WsgiTransport(httpx.BaseTransport):
         }
         for name, value in request.headers.raw:
             key = name.decode("ascii").upper().replace("-", "_")
-            environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value.decode("latin-1")
+            key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+            # What comes several times is joined.
+            environ[key] = ",".join(filter(None, (environ.get(key), value.decode("latin-1"))))
         started: list[Any] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
