@@ -6,6 +6,7 @@ handler that raises, not an exporter that fails.
 """
 
 import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from functools import cache
 from time import perf_counter_ns
@@ -41,7 +42,10 @@ calls: Final = logging.getLogger("paytechuz.calls")
 class Observation(Generic[CallT, ReplyT]):
     """One call, watched from its first byte to its answer; the engine notes here what it comes to know."""
 
-    __slots__ = ("_began", "_span", "attempts", "call", "decision", "error", "gateway", "rejected", "reply", "snapshot")
+    __slots__ = (
+        "_began", "_span", "_telemetry", "attempts", "call", "decision", "error", "gateway", "rejected", "reply",
+        "snapshot",
+    )  # fmt: skip
 
     def __init__(self, gateway: Gateway[CallT, ReplyT]) -> None:
         self.gateway = gateway
@@ -52,13 +56,15 @@ class Observation(Generic[CallT, ReplyT]):
         self.decision: Decision[ReplyT] | None = None
         self.error: Exception | None = None
         self.reply: ReplyT | None = None
+        self._telemetry: Any = None
         self._span: Any = None
 
     def __enter__(self) -> Self:
         self._began = perf_counter_ns()
-        if (telemetry := telemetry_here()) is not None:
-            with Harmless():
-                self._span = telemetry.begin(self.gateway.name)
+        with Harmless():
+            self._telemetry = telemetry_here()
+            if self._telemetry is not None:
+                self._span = self._telemetry.begin(self.gateway.name)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -72,9 +78,9 @@ class Observation(Generic[CallT, ReplyT]):
             record = self._record(subject, milliseconds)
             if listened:
                 calls.info("%s", record, extra=record.told("paytechuz_"))
-        if self._span is not None and (telemetry := telemetry_here()) is not None:
+        if self._span is not None:
             with Harmless():
-                telemetry.end(self._span, record, known=subject.known)
+                self._telemetry.end(self._span, record, known=subject.known)
 
     def fails(self, error: Exception) -> None:
         """Note, and log, what went wrong: in full, but for what would quote a secret."""
@@ -131,14 +137,19 @@ class Harmless(AbstractContextManager[None]):
         return True
 
 
-@cache
 def telemetry_here() -> Any:
-    """Give what tells OpenTelemetry of calls, or None where its API is not installed; looked for at the first call."""
+    """Give what tells OpenTelemetry of calls, or None where nobody would hear it."""
+    return found_telemetry()()
+
+
+@cache
+def found_telemetry() -> Callable[[], Any]:
+    """Look for OpenTelemetry's API, once: at the first call, because to import it takes time."""
     try:
-        from paytechuz_core.telemetry import TELEMETRY  # noqa: PLC0415 - it costs more to import than all the core
+        from paytechuz_core.telemetry import at_work  # noqa: PLC0415 - see above
     except ImportError:
-        return None
-    return TELEMETRY
+        return lambda: None
+    return at_work
 
 
 def unquoted(error: BaseException | None) -> str:

@@ -19,6 +19,8 @@ from paytechuz_core.record import Record
 PREFIX: Final = "paytechuz."
 COUNTED: Final = ("gateway", "code", "replay")
 OTHER: Final = "other"
+IDLE: Final = ("opentelemetry.trace", "opentelemetry.metrics")
+"""Where the API's own providers live; those of an SDK live elsewhere."""
 
 Begun: TypeAlias = tuple[Span, "Token[Context]"]
 
@@ -80,3 +82,10 @@ def describe(span: Span, record: Record, method: str) -> None:
 
 TELEMETRY: Final = Telemetry(trace.get_tracer("paytechuz"), metrics.get_meter("paytechuz"))
 """To whatever tracer and meter the application has set up, or will."""
+
+
+def at_work() -> Telemetry | None:
+    """Give TELEMETRY where the application has set anything up: what comes with the API alone throws all away."""
+    providers = trace.get_tracer_provider(), metrics.get_meter_provider()
+    idle = all(type(each).__module__.startswith(IDLE) for each in providers)
+    return None if idle else TELEMETRY

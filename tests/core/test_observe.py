@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from paytechuz_core import Conflict, Inbound
 from paytechuz_core.engine import ATTEMPTS, aundertake, undertake
-from paytechuz_core.observe import Careful, Observation, calls, log, telemetry_here
+from paytechuz_core.observe import Careful, Observation, calls, found_telemetry, log, telemetry_here
 from paytechuz_core.record import LIMIT, NAMES, printable
 from paytechuz_core.transaction import HALF_DAY
 from tests.core import click_wire
@@ -460,10 +460,10 @@ def test_where_opentelemetry_is_not_installed_calls_are_logged_all_the_same(
     world: World, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "paytechuz_core.telemetry", None)
-    telemetry_here.cache_clear()
+    found_telemetry.cache_clear()
     try:
         assert telemetry_here() is None
         world.ask(create())
         assert lines.one() == told("CreateTransaction", state=1, moved="created")
     finally:
-        telemetry_here.cache_clear()
+        found_telemetry.cache_clear()

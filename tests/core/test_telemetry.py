@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -18,7 +18,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from paytechuz_core import Conflict, Inbound
-from paytechuz_core.telemetry import Telemetry
+from paytechuz_core.observe import telemetry_here
+from paytechuz_core.telemetry import TELEMETRY, Telemetry
 from tests.core import click_wire
 from tests.core.click_wire import CLICK, complete, prepare
 from tests.core.test_engine import PASSWORDS, fails_with
@@ -249,6 +250,14 @@ def test_an_exporter_that_fails_costs_no_answer(
     assert all("OSError" in record.getMessage() for record in failures)
 
 
+def test_an_opentelemetry_that_is_set_up_wrong_costs_no_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(trace, "get_tracer_provider", fails_with(ValueError("no such provider")))
+    assert world.ask(create())["state"] == 1
+    assert "ValueError" in caplog.text
+
+
 def test_a_call_that_cannot_be_told_of_ends_its_span_all_the_same(
     world: World, otel: Observed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +269,20 @@ def test_a_call_that_cannot_be_told_of_ends_its_span_all_the_same(
 
 
 # With and without the API
+
+
+def test_it_is_told_where_an_application_has_set_up_spans_or_metrics_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert telemetry_here() is None
+    for api, name, provider in (
+        (trace, "get_tracer_provider", TracerProvider()),
+        (metrics, "get_meter_provider", MeterProvider()),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(api, name, lambda provider=provider: provider)
+            assert telemetry_here() is TELEMETRY
+
 
 PROGRAM: Final = """
 import logging, sys
