@@ -23,23 +23,15 @@ DIGITS_LIMIT: Final = 18
 class Inbound:
     """One HTTP request, free of any framework.
 
-<<<<<<< HEAD
-    `headers` answers lower-case names. `body` is None where it was longer than BODY_LIMIT: adapters stop reading there.
-    Neither is in the repr, which error trackers send away with a traceback: there are keys in them.
-=======
     `headers` answers lower-case names; one that came several times is joined by commas. `body` is None where it was
     longer than BODY_LIMIT: adapters stop reading there. `peer` is the address at the other end of the connection, None
     where that has none. What may hold a key is not shown: whatever reports errors shows what it finds in their frames.
->>>>>>> sec
     """
 
     method: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(repr=False)
-<<<<<<< HEAD
-=======
     peer: str | None = None
->>>>>>> sec
 
     @property
     def readable(self) -> bytes | None:

@@ -53,7 +53,6 @@ from paytechuz_django.settings import told
 from paytechuz_django.signals import BY_MOVE
 from paytechuz_django.store import DjangoRepository, unit_of_work
 
-
 KEYS: Final = {"payme_key", "test_key", "secret_key"}
 
 

@@ -171,12 +171,7 @@ async def read(request: Request) -> Inbound:
     except ClientDisconnect:
         pass  # nobody is left to read the answer, which an unfinished body gets all the same
     except RuntimeError:
-<<<<<<< HEAD
         log.error(CONSUMED)
-        return Inbound(request.method, request.headers, None)
-    return Inbound(request.method, request.headers, bytes(body))
-=======
-        log.error(CONSUMED)  # noqa: TRY400 - the traceback says less than the message
         return Inbound(method, headers, None, peer)
     return Inbound(method, headers, bytes(body), peer)
 
@@ -187,7 +182,6 @@ def joined(headers: Headers) -> dict[str, str]:
     for name, value in headers.items():
         found[name] = f"{found[name]},{value}" if name in found else value
     return found
->>>>>>> sec
 
 
 async def finish(work: Coroutine[Any, Any, T]) -> T:

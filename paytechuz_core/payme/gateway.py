@@ -11,12 +11,8 @@ from typing import Any, ClassVar, Final
 
 from pydantic import ValidationError
 
-<<<<<<< HEAD
-from paytechuz_core.decision import Decision, Event, Hook, Lookup, Refused, Rejected, Snapshot, Subject
-=======
 from paytechuz_core.addresses import EVERYBODY, Callers
-from paytechuz_core.decision import Decision, Event, Hook, Lookup, Refused, Rejected, Snapshot
->>>>>>> sec
+from paytechuz_core.decision import Decision, Event, Hook, Lookup, Refused, Rejected, Snapshot, Subject
 from paytechuz_core.inbound import Inbound, basic_credentials, decode_json
 from paytechuz_core.money import Tiyin
 from paytechuz_core.payme import errors

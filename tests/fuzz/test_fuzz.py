@@ -19,10 +19,11 @@ from paytechuz_core import Inbound, Payme
 from paytechuz_core.addresses import Address, Callers, address_in
 from paytechuz_core.click import Click
 from paytechuz_core.click.gateway import Reply
-from paytechuz_core.decision import Decision, Rejected, Snapshot
+from paytechuz_core.decision import Decision, Rejected, Snapshot, Subject
 from paytechuz_core.inbound import READER, decode_json
 from paytechuz_core.payme import errors
 from paytechuz_core.payme.calls import Call
+from paytechuz_core.payme.gateway import NOTHING
 from paytechuz_core.payme.replies import encode
 from tests import SIZE
 from tests.core import click_wire, wire
@@ -169,16 +170,17 @@ class TrustsAnyLogin(Payme):
 class QuotesTheKey(Payme):
     """An error says what would have been right."""
 
-    def _rejected(self, id: Any, error: errors.Error) -> Rejected:
-        return Rejected(encode(id, error.about(*self.keys()) if error is errors.NOT_ALLOWED else error, {}))
+    def _rejected(self, id: Any, error: errors.Error, subject: Subject = NOTHING) -> Rejected:
+        told = error.about(*self.keys()) if error is errors.NOT_ALLOWED else error
+        return Rejected(encode(id, told, {}), error.code, subject)
 
 
 class AnswersForgottenId(Payme):
     """A refusal echoes no id."""
 
-    def _rejected(self, id: Any, error: errors.Error) -> Rejected:
+    def _rejected(self, id: Any, error: errors.Error, subject: Subject = NOTHING) -> Rejected:
         del id
-        return Rejected(encode(None, error, {}))
+        return Rejected(encode(None, error, {}), error.code, subject)
 
 
 class WritesWhereItLooks(Payme):
