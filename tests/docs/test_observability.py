@@ -3,6 +3,7 @@
 import json
 import logging
 import logging.config
+import os
 import re
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 
 from paytechuz_core.record import LIMIT, MOVED, Record
 from tests.docs.conftest import TutorialShop
-from tests.docs.pages import DOCS, blocks, write_files
+from tests.docs.pages import DOCS, ROOT, blocks, write_files
 
 PAGE: Final = DOCS / "how-to/observability.md"
 TEXT: Final = PAGE.read_text()
@@ -103,7 +104,10 @@ def test_opentelemetry_set_up_as_the_page_says_prints_spans_and_metrics(shop: Tu
         "    handler = payments.ShopPayme(db, payments.PAYME_ID, payments.PAYME_KEY, Order, 'order_id')\n"
         "    handler.respond(Inbound('GET', {}, b''))\n"
     )
-    run = subprocess.run([sys.executable, "-c", program], cwd=shop.folder, check=True, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=shop.folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
     assert '"name": "payme other"' in run.stdout
     assert '"name": "paytechuz.calls"' in run.stdout
     assert '"paytechuz.code": -32300' in run.stdout
