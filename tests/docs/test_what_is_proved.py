@@ -2,6 +2,7 @@
 
 from paytechuz_core.testing.oracle import RULES
 from tests.docs.pages import DOCS
+from tests.fuzz.test_fuzz import BROKEN
 from tests.proof.test_negative_controls import FOUND_OUT
 from tests.proof.verify import EVENTS, PINNED
 
@@ -13,3 +14,4 @@ def test_its_numbers_are_those_that_verify_insists_on() -> None:
         assert f"{number:,}".replace(",", " ") in PAGE, name
     assert f"one table of {len(RULES)} rows" in PAGE
     assert f"on purpose: {len(FOUND_OUT)} gateways, engines and storages" in PAGE
+    assert f"{len(BROKEN)} readers and gateways that are broken on" in PAGE
