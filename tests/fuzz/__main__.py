@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -22,7 +23,12 @@ from typing import Any, Final
 
 import atheris
 
-with atheris.instrument_imports(include=["paytechuz_core"], exclude=["paytechuz_core.testing"]):
+searching = len(sys.argv) > 2  # in a process of its own; the others need not be led, nor tell what leads them
+with (
+    atheris.instrument_imports(include=["paytechuz_core"], exclude=["paytechuz_core.testing"])
+    if searching
+    else nullcontext()
+):
     from tests.fuzz import messages
     from tests.fuzz.targets import FUZZED, Fuzzed
 
