@@ -183,4 +183,4 @@ def test_a_body_over_the_limit_is_not_there() -> None:
 
 def test_a_request_shows_neither_its_headers_nor_its_body() -> None:
     shown = repr(Inbound("POST", {"authorization": "Basic canary"}, b"canary"))
-    assert shown == "Inbound(method='POST')"
+    assert shown == "Inbound(method='POST', peer=None)"
