@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from threading import Lock
 from typing import Final
 
@@ -58,6 +59,11 @@ class Ledger:
     def recovery(self, moment: float) -> float | None:
         """Give the seconds from a moment to the next acknowledgement, or None where there was none."""
         return min((move.heard - moment for move in self.moves if move.heard > moment), default=None)
+
+    def silence(self, since: float) -> float:
+        """Give the longest time, in seconds, that passed without an acknowledgement from a moment on."""
+        heard = [since, *sorted(move.heard for move in self.moves if move.heard > since)]
+        return max((later - earlier for earlier, later in pairwise(heard)), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,14 @@ class Tally:
         """Everything that breaks the promise."""
         return [*(f"lost: {each}" for each in self.lost), *(f"doubled: {each}" for each in self.doubled)]
 
+    def add(self, other: "Tally") -> None:
+        """Take over what another one did and saw."""
+        self.did += other.did
+        self.acknowledged += other.acknowledged
+        self.lost += other.lost
+        self.doubled += other.doubled
+        self.recovered += other.recovered
+
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
