@@ -2,11 +2,14 @@
 
 from typing import Final
 
-from tests.faults import pgbouncer, processes, storms
+from tests.faults import failover, patroni, pgbouncer, processes, server_kills, storms
 from tests.faults.experiment import Experiment
 
 EXPERIMENTS: Final[tuple[Experiment, ...]] = (
     *storms.EXPERIMENTS,
     *pgbouncer.EXPERIMENTS,
     *processes.EXPERIMENTS,
+    *server_kills.EXPERIMENTS,
+    *failover.EXPERIMENTS,
+    *patroni.EXPERIMENTS,
 )
