@@ -56,10 +56,6 @@ class Ledger:
         with self._lock:
             self.contradictions.append(story)
 
-    def recovery(self, moment: float) -> float | None:
-        """Give the seconds from a moment to the next acknowledgement, or None where there was none."""
-        return min((move.heard - moment for move in self.moves if move.heard > moment), default=None)
-
     def silence(self, since: float) -> float:
         """Give the longest time, in seconds, that passed without an acknowledgement from a moment on."""
         heard = [since, *sorted(move.heard for move in self.moves if move.heard > since)]

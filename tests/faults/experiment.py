@@ -24,7 +24,7 @@ class Tally:
 
     `did` counts what was done, by a word in the plural ("kills", "storms"). `acknowledged` counts moves of payments
     that were answered with success; `lost` and `doubled` say, in a line each, which of them are not stored, and what
-    took effect twice or without a payment. `recovered` is the seconds from each fault to the next acknowledgement.
+    took effect twice or without a payment. `recovered` is the longest silence after each fault, in seconds.
     """
 
     did: Counter[str] = field(default_factory=Counter)

@@ -8,7 +8,6 @@ An asynchronous standby that was cut off before must be seen to lose.
 """
 
 import random
-import time
 from functools import partial
 from typing import Final
 
@@ -17,16 +16,8 @@ from sqlalchemy import NullPool, create_engine
 from tests.faults.books import audit
 from tests.faults.experiment import Experiment, Size, Tally, Tick
 from tests.faults.payers import Payers, paying
-from tests.faults.server_kills import ORDERS, PAYERS
-from tests.faults.servers import (
-    follow,
-    ground,
-    no_postgresql,
-    postgresql,
-    postgresql_server,
-    promote,
-    several,
-)
+from tests.faults.server_kills import ORDERS
+from tests.faults.servers import follow, no_postgresql, postgresql, postgresql_server, promote, several, site
 from tests.faults.shop import furnish, served
 
 SYNCHRONOUS: Final = "synchronous_standby_names=*"
@@ -35,7 +26,7 @@ SYNCHRONOUS: Final = "synchronous_standby_names=*"
 def promotions(driver: str, rounds: int, tick: Tick) -> Tally:
     """Let the standby take over under load, as often as there are rounds."""
     dice, tally = random.Random(driver), Tally()
-    with ground() as place, postgresql(place, name="first") as first:
+    with site() as place, postgresql(place, name="first") as first:
         # Only now, because the one that is alone would confirm nothing.
         first.command += ["-c", SYNCHRONOUS]
         primary = first
@@ -45,17 +36,17 @@ def promotions(driver: str, rounds: int, tick: Tick) -> Tally:
         primary.kill()
         primary.start()
         furnish(engine := create_engine(url, poolclass=NullPool), ORDERS)
-        with served(url) as shop, paying(Payers([shop.webhook]), PAYERS) as payers:
-            for _ in range(rounds):
-                payers.wait_for(dice.randrange(20, 120))
-                killed = time.monotonic()
+        with served(url) as shop, paying(Payers([shop.webhook])) as payers:
+
+            def fail_over() -> None:
+                nonlocal primary, standby
                 primary.kill()
                 promote(standby)
                 primary, standby = standby, primary
                 follow(standby, primary)
-                payers.wait_for(2 * PAYERS)
-                tally.did["promotions"] += 1
-                tally.recovered.append(payers.ledger.silence(killed))
+
+            for _ in range(rounds):
+                payers.outlast(fail_over, "promotions", dice, tally)
                 tick()
         tally.add(audit(engine, payers.ledger))
     return tally
@@ -64,13 +55,13 @@ def promotions(driver: str, rounds: int, tick: Tick) -> Tally:
 def cut_off(driver: str, rounds: int, tick: Tick) -> Tally:
     """Promote an asynchronous standby that has not heard of the last payments."""
     tally = Tally()
-    with ground() as place, postgresql(place, name="first") as primary:
+    with site() as place, postgresql(place, name="first") as primary:
         standby = postgresql_server(place, "second")
         url = several([primary, standby], driver)
         follow(standby, primary)
         furnish(engine := create_engine(url, poolclass=NullPool), ORDERS)
         with served(url) as shop:
-            with paying(Payers([shop.webhook]), PAYERS) as payers:
+            with paying(Payers([shop.webhook])) as payers:
                 payers.wait_for(20)
                 standby.ask("ALTER SYSTEM SET primary_conninfo = ''")
                 standby.ask("SELECT pg_reload_conf()")

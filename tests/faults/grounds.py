@@ -73,15 +73,20 @@ class Ground:
     @contextmanager
     def engine(self) -> Iterator[Engine]:
         """Make an empty database, and an engine with a connection for each rival."""
-        with database(self.driver) as url:
-            if self.driver != "sqlite":
-                engine = create_engine(url, pool_size=RIVALS, isolation_level=self.level)
-            else:
-                engine = create_engine(url, pool_size=RIVALS)
-                if self.level is not None:
-                    begin_with(engine, self.level)
+        with database(self.driver) as url, self.engine_at(url) as engine:
             yield engine
-            engine.dispose()
+
+    @contextmanager
+    def engine_at(self, url: str) -> Iterator[Engine]:
+        """Make such an engine for a database that is there."""
+        if self.driver != "sqlite":
+            engine = create_engine(url, pool_size=RIVALS, isolation_level=self.level)
+        else:
+            engine = create_engine(url, pool_size=RIVALS)
+            if self.level is not None:
+                begin_with(engine, self.level)
+        yield engine
+        engine.dispose()
 
 
 GROUNDS: Final = tuple(

@@ -7,7 +7,7 @@ then a call that was answered is sent once more, and must be answered with the s
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -17,6 +17,10 @@ from typing import Any, Final
 from paytechuz_core.testing import Answer, Till, over_http
 from tests.core.wire import AMOUNT, KEY
 from tests.faults.books import TIMES, Ledger
+from tests.faults.experiment import Tally
+
+PAYERS: Final = 8
+"""How many pay at once."""
 
 PATIENCE: Final = 120.0
 """Seconds until a call that is not answered is given up as a failure of the whole experiment."""
@@ -104,11 +108,20 @@ class Payers:
                 raise Unanswered(message)
             time.sleep(0.01)
 
+    def outlast(self, strike: Callable[[], None], what: str, dice: random.Random, tally: Tally) -> None:
+        """Pay for a while, let something be struck at a moment that dice choose, and pay on; note how long it took."""
+        self.wait_for(dice.randrange(20, 120))
+        struck = time.monotonic()
+        strike()
+        self.wait_for(20)
+        tally.did[what] += 1
+        tally.recovered.append(self.ledger.silence(struck))
+
 
 @contextmanager
-def paying(payers: Payers, number: int) -> Iterator[Payers]:
-    """Let this many pay at once; when it is over, each finishes the order it is at."""
-    threads = [Thread(target=payers.work, args=(seed,), daemon=True) for seed in range(number)]
+def paying(payers: Payers) -> Iterator[Payers]:
+    """Let them pay; when it is over, each finishes the order it is at."""
+    threads = [Thread(target=payers.work, args=(seed,), daemon=True) for seed in range(PAYERS)]
     for thread in threads:
         thread.start()
     try:

@@ -6,7 +6,6 @@ without them calls fail, and no payment is wrong.
 """
 
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -29,12 +28,12 @@ from tests.faults.books import audit
 from tests.faults.experiment import Experiment, Size, Tally, Tick
 from tests.faults.grounds import RIVALS, database, missing
 from tests.faults.payers import Payers, paying
+from tests.faults.servers import LOOPBACK, found, free_port, lacking, search
 from tests.faults.shop import DATABASE, WEBHOOK, furnish, served
 from tests.faults.storms import Sky, one_request, rivals
 from tests.sql.shop import AsyncShopPayme, Order, Shop
 
 PATIENCE: Final = 30.0
-PGBOUNCER: Final = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 ORDERS: Final = 20_000
 
 INI: Final = """
@@ -52,19 +51,13 @@ default_pool_size = 3
 
 def without_pgbouncer() -> str | None:
     """Say what is missing."""
-    if PGBOUNCER is None:
-        return "there is no pgbouncer: apt-get install pgbouncer"
-    return missing("postgresql+psycopg2")()
+    return lacking({"pgbouncer": [search("pgbouncer")]}) or missing("postgresql+psycopg2")()
 
 
 @contextmanager
 def pgbouncer(url: str) -> Iterator[str]:
     """Start a PgBouncer in transaction mode before a database, and give the URL that goes through it; stop it after."""
-    assert PGBOUNCER is not None
-    server = make_url(url)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free: int = probe.getsockname()[1]
+    server, free = make_url(url), free_port()
     with tempfile.TemporaryDirectory(prefix="paytechuz-pgbouncer-") as folder:
         ini = Path(folder, "pgbouncer.ini")
         host, port = server.host or server.query["host"], server.port or 5432
@@ -74,10 +67,10 @@ def pgbouncer(url: str) -> Iterator[str]:
         Path(folder).chmod(0o755)
         log = Path(folder, "log")
         with log.open("wb") as output:
-            process = subprocess.Popen([PGBOUNCER, *as_somebody, str(ini)], stdout=output, stderr=subprocess.STDOUT)
+            process = subprocess.Popen([found("pgbouncer"), *as_somebody, ini], stdout=output, stderr=subprocess.STDOUT)
         try:
             listening(free, process, log)
-            yield server.set(host="127.0.0.1", port=free, query={}).render_as_string(hide_password=False)
+            yield server.set(host=LOOPBACK, port=free, query={}).render_as_string(hide_password=False)
         finally:
             process.kill()
             process.wait()
@@ -88,7 +81,7 @@ def listening(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+            if probe.connect_ex((LOOPBACK, port)) == 0:
                 return
         time.sleep(0.02)
     message = f"PgBouncer did not start:\n{log.read_text(errors='replace')}"
@@ -101,7 +94,7 @@ def two_servers(driver: str, rounds: int, tick: Tick) -> Tally:
         engine = create_engine(url, poolclass=NullPool)
         furnish(engine, ORDERS)
         shops = [stack.enter_context(served(url, workers=2)) for _ in range(2)]
-        with paying(Payers([shop.webhook for shop in shops], timeout=30), 8) as payers:
+        with paying(Payers([shop.webhook for shop in shops], timeout=30)) as payers:
             for _ in range(rounds):
                 payers.wait_for(20)
                 tick()
@@ -192,7 +185,7 @@ def asyncpg_through_pgbouncer(rounds: int, tick: Tick) -> Tally:
         engine = create_engine(url, poolclass=NullPool)
         furnish(engine, ORDERS)
         shop = stack.enter_context(served(through, workers=2, app=f"{__name__}:make_asyncpg_app"))
-        with paying(Payers([shop.webhook], timeout=30), 8) as payers:
+        with paying(Payers([shop.webhook], timeout=30)) as payers:
             for _ in range(rounds):
                 payers.wait_for(20)
                 tick()

@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -170,7 +169,7 @@ HANDLERS: Final = {handler.__name__: handler for handler in (ShopPayme, OnItsOwn
 # What lets a child die
 
 
-class Undertaker:
+class ForkServer:
     """A process that forks a child for each task. It has one thread, so that a fork copies nothing half-done."""
 
     def __init__(self, process: "subprocess.Popen[str]", handler: type[ShopPayme]) -> None:
@@ -189,14 +188,14 @@ class Undertaker:
 
 
 @contextmanager
-def undertaker(url: str, handler: type[ShopPayme]) -> Iterator[Undertaker]:
+def fork_server(url: str, handler: type[ShopPayme]) -> Iterator[ForkServer]:
     """Start one."""
     command = [sys.executable, "-m", "tests.faults.processes", url]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, **pipes, text=True, cwd=ROOT, env=environment) as process:  # type: ignore[call-overload]
         try:
-            yield Undertaker(process, handler)
+            yield ForkServer(process, handler)
         finally:
             process.stdin.close()
             process.wait(60)
@@ -247,7 +246,7 @@ def at_every_moment(driver: str, handler: type[ShopPayme], rounds: int, tick: Ti
     with database(driver) as url, ExitStack() as stack:
         engine = create_engine(url)
         shop, number = Shop(engine, handler).open(), 1000
-        undertaking = stack.enter_context(undertaker(url, handler))
+        forks = stack.enter_context(fork_server(url, handler))
         for name, move in islice(cycle(MOVES.items()), rounds):
             moments = moment = -1
             while moment <= moments:
@@ -256,7 +255,7 @@ def at_every_moment(driver: str, handler: type[ShopPayme], rounds: int, tick: Ti
                 for call in before:
                     call.note(call.ask(shop), ledger)
                 # The first child lives, and counts the moments; the last outlives them all.
-                told = undertaking.send(last, None if moment < 0 else moment)
+                told = forks.send(last, None if moment < 0 else moment)
                 assert told["killed"] is (0 <= moment < moments), (name, moment, told)
                 if told["killed"]:
                     tally.did["kills"] += 1
@@ -272,32 +271,32 @@ def at_every_moment(driver: str, handler: type[ShopPayme], rounds: int, tick: Ti
                 moment += 1
             tally.did["moves"] += 1
             tick()
-        found = audit(engine, ledger)
+        tally.add(audit(engine, ledger))
         engine.dispose()
-    return replace(found, did=tally.did)
+    return tally
 
 
 def whole_shop(driver: str, rounds: int, tick: Tick) -> Tally:
     """Kill the shop's process while payers pay, and start it again where it was."""
-    ledger, dice, recovered = Ledger(), Random(7), list[float]()
+    dice, tally = Random(7), Tally()
     with database(driver) as url, ExitStack() as stack:
         engine = create_engine(url)
         stack.callback(engine.dispose)
         furnish(engine, 1000 + 500 * rounds)
         shop = stack.enter_context(served(url))
-        payers = Payers([shop.webhook], ledger)
-        with paying(payers, 8):
+
+        def kill() -> None:
+            nonlocal shop
+            shop.kill()
+            shop = stack.enter_context(served(url, port=int(shop.url.rpartition(":")[2])))
+
+        with paying(Payers([shop.webhook])) as payers:
             for _ in range(rounds):
-                payers.wait_for(dice.randrange(50, 150))
-                shop.kill()
-                killed = time.monotonic()
-                shop = stack.enter_context(served(url, port=int(shop.url.rpartition(":")[2])))
-                payers.wait_for(20)
-                recovered.append(ledger.recovery(killed) or 0.0)
+                payers.outlast(kill, "kills", dice, tally)
                 tick()
-        found = audit(engine, ledger)
-    found.did.update(kills=rounds, repeats=payers.repeats)
-    return replace(found, recovered=recovered)
+        tally.add(audit(engine, payers.ledger))
+    tally.did["calls repeated"] = payers.repeats
+    return tally
 
 
 EXPERIMENTS: Final[tuple[Experiment, ...]] = (

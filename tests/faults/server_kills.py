@@ -5,7 +5,6 @@ were under way get −32400 or no answer, and are repeated as Payme repeats them
 """
 
 import random
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -16,28 +15,26 @@ from sqlalchemy import NullPool, create_engine
 from tests.faults.books import audit
 from tests.faults.experiment import Experiment, Size, Tally, Tick
 from tests.faults.payers import Payers, paying
-from tests.faults.servers import Ground, Server, ground, mariadb, no_mariadb, no_postgresql, postgresql, shop_at
+from tests.faults.servers import Server, Site, mariadb, no_mariadb, no_postgresql, postgresql, shop_at, site
 from tests.faults.shop import furnish, served
 
-PAYERS: Final = 8
 ORDERS: Final = 50_000
 """More than they can pay in the time."""
 
-Open = Callable[[Ground], AbstractContextManager[Server]]
+Open = Callable[[Site], AbstractContextManager[Server]]
 
 
 def kills(open_server: Open, driver: str, rounds: int, tick: Tick) -> Tally:
     """Kill the server under load, as often as there are rounds."""
     dice = random.Random(driver)
-    with open_shop(open_server, driver) as (server, payers, tally), paying(payers, PAYERS):
-        for _ in range(rounds):
-            payers.wait_for(dice.randrange(20, 120))
-            killed = time.monotonic()
+    with open_shop(open_server, driver) as (server, payers, tally), paying(payers):
+
+        def kill() -> None:
             server.kill()
             server.start()
-            payers.wait_for(2 * PAYERS)
-            tally.did["kills"] += 1
-            tally.recovered.append(payers.ledger.silence(killed))
+
+        for _ in range(rounds):
+            payers.outlast(kill, "kills", dice, tally)
             tick()
     return tally
 
@@ -47,7 +44,7 @@ def broken_words(open_server: Open, driver: str, weaken: tuple[str, ...], rounds
     with open_shop(open_server, driver) as (server, payers, tally):
         for sql in weaken:
             server.ask(sql)
-        with paying(payers, PAYERS):
+        with paying(payers):
             payers.wait_for(rounds * 50)
         server.kill()
         server.start()
@@ -60,7 +57,7 @@ def broken_words(open_server: Open, driver: str, weaken: tuple[str, ...], rounds
 def open_shop(open_server: Open, driver: str) -> Iterator[tuple[Server, Payers, Tally]]:
     """Open a shop on a server of its own; when the payers have left, fill the tally with what the books say."""
     tally = Tally()
-    with ground() as place, open_server(place) as server:
+    with site() as place, open_server(place) as server:
         engine = create_engine(shop_at(server, driver), poolclass=NullPool)
         furnish(engine, ORDERS)
         with served(shop_at(server, driver)) as shop:

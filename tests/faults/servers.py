@@ -1,6 +1,6 @@
 """Database servers that may be killed: our own, in a temporary folder, on free ports of loopback.
 
-    with ground() as place, postgresql(place) as server:
+    with site() as place, postgresql(place) as server:
         server.kill()      # −9, the postmaster and every backend
         server.start()     # returns when it answers again
 
@@ -39,7 +39,7 @@ SHOP: Final = "shop"
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Site:
     """A temporary folder, the user who owns it where we are root, and what was started in it."""
 
     folder: Path
@@ -93,13 +93,13 @@ class Ground:
 
 
 @contextmanager
-def ground() -> Iterator[Ground]:
+def site() -> Iterator[Site]:
     """Make a folder for servers; end them and remove it after, however the test ends."""
     folder = Path(tempfile.mkdtemp(prefix="paytechuz-servers-"))
     guard = subprocess.Popen(
         [sys.executable, undertaker.__file__, folder], stdin=subprocess.PIPE, start_new_session=True
     )
-    place = Ground(folder, "postgres" if os.geteuid() == 0 else None)  # PostgreSQL refuses to run as root
+    place = Site(folder, "postgres" if os.geteuid() == 0 else None)  # PostgreSQL refuses to run as root
     place.give(folder)
     try:
         yield place
@@ -113,7 +113,7 @@ def ground() -> Iterator[Ground]:
 class Server:
     """One server: where it works, which port it has, how it is started, and who may ask it anything."""
 
-    ground: Ground
+    site: Site
     name: str
     port: int
     command: list[str | Path]
@@ -127,11 +127,11 @@ class Server:
 
     def launch(self, *more: str) -> None:
         """Start it."""
-        self.process = self.ground.start(self.name, *self.command, *more)
+        self.process = self.site.start(self.name, *self.command, *more)
 
     def kill(self) -> None:
         """Let it die without a word, with all its processes."""
-        undertaker.bury(self.ground.place(self.name))
+        undertaker.bury(self.site.place(self.name))
         if self.process:
             self.process.wait()
 
@@ -158,7 +158,7 @@ class Server:
 
     def story(self, what: str) -> str:
         """Say what went wrong, with the end of its log."""
-        log = self.ground.log(self.name).read_text(errors="replace")
+        log = self.site.log(self.name).read_text(errors="replace")
         return f"{what}:\n{log[-3000:]}"
 
 
@@ -172,7 +172,7 @@ def wait_until(holds: Callable[[], bool], otherwise: Callable[[], str]) -> None:
 
 
 @contextmanager
-def postgresql(place: Ground, *settings: str, name: str = "postgresql") -> Iterator[Server]:
+def postgresql(place: Site, *settings: str, name: str = "postgresql") -> Iterator[Server]:
     """Make and start a PostgreSQL server with an empty database; `settings` are such as `fsync=on`."""
     server = postgresql_server(place, name, *settings)
     place.run(tool("initdb"), "-D", data(server), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-N")
@@ -184,7 +184,7 @@ def postgresql(place: Ground, *settings: str, name: str = "postgresql") -> Itera
         server.kill()
 
 
-def postgresql_server(place: Ground, name: str, *settings: str) -> Server:
+def postgresql_server(place: Site, name: str, *settings: str) -> Server:
     """Describe a PostgreSQL server that has no data yet."""
     port = free_port()
     place.place(name)
@@ -207,14 +207,14 @@ def postgresql_server(place: Ground, name: str, *settings: str) -> Server:
 
 def data(server: Server) -> Path:
     """Say where a server keeps what it must not lose."""
-    return server.ground.folder / server.name / "data"
+    return server.site.folder / server.name / "data"
 
 
 def follow(standby: Server, primary: Server) -> None:
     """Make a server a standby of another, from a copy of it, and start it."""
     shutil.rmtree(data(standby), ignore_errors=True)
     origin = ["-h", LOOPBACK, "-p", str(primary.port), "-U", "postgres"]
-    standby.ground.run(
+    standby.site.run(
         tool("pg_basebackup"), "-D", data(standby), *origin, "-R", "--checkpoint=fast", "--wal-method=stream", "-N"
     )
     standby.start()
@@ -234,7 +234,7 @@ def several(servers: "list[Server]", driver: str) -> str:
 
 
 @contextmanager
-def mariadb(place: Ground, *settings: str, name: str = "mariadb") -> Iterator[Server]:
+def mariadb(place: Site, *settings: str, name: str = "mariadb") -> Iterator[Server]:
     """Make and start a MariaDB server with an empty database; `settings` are such as `innodb-flush-method=fsync`."""
     server = mariadb_server(place, name, *settings)
     install(server)
@@ -246,7 +246,7 @@ def mariadb(place: Ground, *settings: str, name: str = "mariadb") -> Iterator[Se
         server.kill()
 
 
-def mariadb_server(place: Ground, name: str, *settings: str) -> Server:
+def mariadb_server(place: Site, name: str, *settings: str) -> Server:
     """Describe a MariaDB server that has no data yet."""
     port = free_port()
     home = place.place(name)
@@ -268,7 +268,7 @@ def mariadb_server(place: Ground, name: str, *settings: str) -> Server:
 def install(server: Server) -> None:
     """Give a MariaDB server its first data."""
     options = [f"--datadir={data(server)}", "--auth-root-authentication-method=normal", "--skip-test-db"]
-    server.ground.run(found("mariadb-install-db"), "--no-defaults", *options)
+    server.site.run(found("mariadb-install-db"), "--no-defaults", *options)
 
 
 def shop_at(server: Server, driver: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import Depends, FastAPI, Request, Response
 from sqlalchemy import Engine, create_engine, insert
@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from paytechuz.integrations.fastapi import PaymeWebhookHandler, run_migrations
 from tests.core.wire import KEY
-from tests.sql.shop import Base, Effect, Order
+from tests.sql.shop import Base, Counts, Order
 
 WEBHOOK: Final = "/payments/payme/webhook"
 DATABASE: Final = "PAYTECHUZ_FAULTS_DATABASE"
@@ -33,22 +33,8 @@ PATIENCE: Final = 60.0
 LISTENS: Final = re.compile(r"Uvicorn running on (http://[\w.:]+)")
 
 
-class ShopPayme(PaymeWebhookHandler):
+class ShopPayme(Counts, PaymeWebhookHandler):
     """The documentation's handler; its hooks also count."""
-
-    def successfully_payment(self, params: Any, transaction: Any) -> None:
-        del params
-        self.mark("paid", transaction)
-
-    def cancelled_payment(self, params: Any, transaction: Any) -> None:
-        del params
-        self.mark("cancelled", transaction)
-
-    def mark(self, status: str, transaction: Any) -> None:
-        order = self.db.get_one(Order, transaction.account_id)
-        order.status = status
-        self.db.add(Effect(status, transaction))
-        self.db.commit()
 
 
 def make_app() -> FastAPI:

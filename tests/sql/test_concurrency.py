@@ -15,7 +15,7 @@ from itertools import combinations_with_replacement, permutations
 from typing import Any, Final, TypeAlias
 
 import pytest
-from sqlalchemy import create_engine, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from paytechuz_core import Account, Hooks, Memory, Payme, respond
@@ -23,48 +23,34 @@ from paytechuz_core.hooks import call_hook
 from paytechuz_core.transaction import HALF_DAY, Fields
 from tests import SIZE
 from tests.core.wire import AMOUNT, KEY, NOW, Params, Wire, cancel, check, create, encoded, perform, post
-from tests.databases import ASYNC_DRIVERS, DEFAULT_DRIVERS, database_of
+from tests.databases import ASYNC_DRIVERS
 from tests.faults.books import Ledger, audit
+from tests.faults.grounds import GROUNDS, RIVALS, VARIED, Ground
 from tests.faults.storms import at_once
-from tests.sql.shop import SETTINGS, AsyncShopPayme, Effect, Order, Shop, async_shop, begin_with, opened
+from tests.sql.shop import SETTINGS, AsyncShopPayme, Effect, Order, Shop, async_shop, opened
 
 STORMS: Final = int(os.environ.get("PAYTECHUZ_STORMS", SIZE))
-RIVALS: Final = 16
-
-LEVELS: Final = {
-    "sqlite": (None,),
-    "postgresql": ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"),
-    "mariadb": ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"),
-}
-GROUNDS: Final = [(driver, level) for driver in DEFAULT_DRIVERS for level in LEVELS[database_of(driver)]]
-# SQLite has one level, but a merchant's engine may begin its database transactions as SQLAlchemy advises: by an event.
-VARIED: Final = [*GROUNDS, ("sqlite", "BEGIN"), ("sqlite", "BEGIN IMMEDIATE")]
 
 
-def on(grounds: Sequence[tuple[str, str | None]]) -> pytest.MarkDecorator:
+def on(grounds: Sequence[Ground]) -> pytest.MarkDecorator:
     """Run a test on each of these databases and levels."""
-    names = [f"{driver}-{level}" for driver, level in grounds]
-    return pytest.mark.parametrize(("url", "level"), grounds, indirect=["url"], ids=names)
+    names = [f"{ground.driver}-{ground.level}" for ground in grounds]
+    cells = [(ground.driver, ground) for ground in grounds]
+    return pytest.mark.parametrize(("url", "ground"), cells, indirect=["url"], ids=names)
 
 
 pytestmark = pytest.mark.sized
 
 
 @pytest.fixture
-def busy_shop(url: str, level: str | None) -> Iterator[Shop]:
+def busy_shop(url: str, ground: Ground) -> Iterator[Shop]:
     """A shop with a connection for each rival.
 
     SERIALIZABLE refuses calls that would not have disturbed each other, sometimes eight times in a row; Payme then asks
     again. On every other level the first answer must be final.
     """
-    if url.startswith("sqlite"):
-        engine = create_engine(url, pool_size=RIVALS)
-        if level is not None:
-            begin_with(engine, level)
-    else:
-        engine = create_engine(url, pool_size=RIVALS, isolation_level=level)
-    yield Shop(engine, repeats=5 if level == "SERIALIZABLE" else 0).open()
-    engine.dispose()
+    with ground.engine_at(url) as engine:
+        yield Shop(engine, repeats=5 if ground.refuses else 0).open()
 
 
 def check_books(shop: Shop) -> None:
