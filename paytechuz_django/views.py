@@ -18,7 +18,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from django.db import connections, router, transaction
 from django.http import HttpRequest, HttpResponse
@@ -48,12 +48,11 @@ from paytechuz_core.settings import (
 )
 from paytechuz_core.transaction import Fields
 from paytechuz_django.accounts import DjangoAccounts, accounts_of, model_named
+from paytechuz_django.hidden import KEYS, hidden, told_without_its_frames
 from paytechuz_django.models import PaymentTransaction
 from paytechuz_django.settings import told
 from paytechuz_django.signals import BY_MOVE
 from paytechuz_django.store import DjangoRepository, unit_of_work
-
-KEYS: Final = {"payme_key", "test_key", "secret_key"}
 
 
 class WebhookView(SyncHandler, View):
@@ -228,32 +227,6 @@ def read(request: HttpRequest) -> Inbound:
         log.error(CONSUMED)
         return Inbound(method, headers, None, peer)
     return Inbound(method, headers, body if len(body) <= BODY_LIMIT else None, peer)
-
-
-class Hidden(str):
-    """A key that shows itself to nobody who only looks."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        """Show that it is one."""
-        return "'...'"
-
-
-def hidden(keys: Any) -> Any:
-    """Hide one key or several; a callable has nothing to hide, and what is no text will be refused."""
-    if isinstance(keys, str):
-        return Hidden(keys)
-    return [hidden(key) for key in keys] if isinstance(keys, (list, tuple)) else keys
-
-
-@contextmanager
-def told_without_its_frames() -> Iterator[None]:
-    """Let a wrong setting be told in words alone: in the frames it came through the right settings stand, keys too."""
-    try:
-        yield
-    except ConfigurationError as error:
-        raise ConfigurationError(str(error), error.setting) from None
 
 
 def database_of(model: Any) -> str:
