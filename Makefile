@@ -57,9 +57,11 @@ check: $(READY)  ## ruff, mypy --strict and the import rules; runs no test
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo
 
-# What decides the same few lines millions of times is not counted, which would take twice as long.
-COUNTLESS := tests/proof tests/faults tests/core/test_machines.py tests/sql/test_machines.py tests/docs \
-	tests/test_demo.py tests/test_plugin.py
+# Counting takes half as long again, so it is left out of what decides the same few lines millions of times, and of the
+# conversations over HTTP but for those that reach what nothing else does: the settings, and what `expire` does.
+COUNTLESS := tests/proof tests/faults tests/fuzz tests/core/test_machines.py tests/sql/test_machines.py tests/docs \
+	tests/test_demo.py tests/test_plugin.py \
+	$(filter-out tests/http/test_settings.py tests/http/test_expire.py tests/http/test_flask.py,$(wildcard tests/http/test_*.py))
 
 # Without the plugin for shops' own tests: pytest loads it, and so the core, before any line is counted.
 coverage: $(READY)  ## the tests, and the lines and branches of the pure core that none of them reached

@@ -208,6 +208,7 @@ WRONG_FOR_CLICK: Final[dict[str, tuple[Params, Sequence[str]]]] = {
     "an unknown account column": ({"account_column": "number"}, ["Order", "'number'", "account_column", "'id'"]),
     "a model without the amount": ({"account_model": NoAmount}, ["NoAmount", "'amount'", "amount_field"]),
     "a commission that is a float": ({"commission_percent": 0.5}, ["commission_percent", "Decimal", "0.5"]),
+    "a commission that is a word": ({"commission_percent": "x"}, ["commission_percent", "Decimal", "x"]),
     "a commission that is no number": ({"commission_percent": "NaN"}, ["commission_percent", "NaN"]),
     "a commission of everything": ({"commission_percent": 100}, ["commission_percent", "below 100"]),
     "a commission that is negative": ({"commission_percent": -1}, ["commission_percent", "-1"]),

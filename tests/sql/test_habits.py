@@ -507,6 +507,29 @@ def test_a_row_of_a_refund_is_reopened_with_an_async_session_too(async_url: str)
     asyncio.run(reopen())
 
 
+@pytest.mark.parametrize("async_url", ["sqlite+aiosqlite"], indirect=True)
+def test_an_async_hook_reopens_the_refund_that_it_is_told_of(async_url: str) -> None:
+    class Reopening(AsyncShopPayme):
+        async def cancelled_payment(self, params: Params, transaction: Any) -> None:
+            del params
+            await self.reopen(transaction)
+
+    async def pay() -> None:
+        async with async_shop(async_url) as engine, AsyncSession(engine) as db:
+            db.add(Order(id=1))
+            await db.commit()
+            payme = Reopening(db, **SETTINGS)
+            for wire, state in (
+                (create("a", order="1"), 1),
+                (perform("a"), 2),
+                (cancel("a", 5), -2),
+                (create("b", order="1"), 1),
+            ):
+                assert (await async_ask(payme, wire))["state"] == state
+
+    asyncio.run(pay())
+
+
 @pytest.mark.every_database
 def test_an_order_reopened_by_the_hook_of_its_refund_is_paid_again(shop: Shop) -> None:
     class Reopening(ShopPayme):
