@@ -4,6 +4,8 @@ from typing import Final
 
 import typer
 
+from paytechuz.cli.call import call, replay
+from paytechuz.cli.chaos import chaos
 from paytechuz.cli.check import check
 
 ABOUT: Final = """
@@ -30,3 +32,6 @@ def paytechuz() -> None:
 
 
 app.command()(check)
+app.command()(call)
+app.command()(replay)
+app.command()(chaos)

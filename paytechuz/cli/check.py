@@ -36,7 +36,7 @@ from paytechuz.cli.options import (
     Url,
 )
 from paytechuz.cli.orders import Customer, customer
-from paytechuz.cli.results import Result, Verdict, defects, html, in_short, json_text, junit, summary
+from paytechuz.cli.results import Result, Verdict, defects, html, in_short, json_text, junit, lacks, summary
 from paytechuz.cli.shown import console, told
 from paytechuz_core.testing import Scenario, Till
 from paytechuz_core.testing.click import NOT_SIGNED
@@ -96,7 +96,7 @@ def check(
     """
     with told():
         config = read_config(config_file)
-        given = {"key": key, "login": login, "service_id": service_id, "timeout": timeout}
+        given: dict[str, Any] = {"key": key, "login": login, "service_id": service_id, "timeout": timeout}
         asked = endpoints(config, gateway, url, remote=remote, **given)
         shop = shop_of(config, account, amount, new_order, status, top_up=top_up)
         out = Console(stderr=True) if json_file == Path("-") else console()
@@ -211,8 +211,7 @@ def show(results: Sequence[Result], out: Console, *, every: bool) -> None:
         shown = [each.step for each in result.played if every or not each.step.ok]
         name, colour = f"{result.gateway}: {result.scenario.name}", COLOURS[result.verdict]
         if not shown:
-            right = f"{result.right} right" + (f", {result.skipped} not looked at" if result.skipped else "")
-            table.add_row(escape(name), f"{len(result.played)} answers", "", right, f"[{colour}]{result.verdict}[/]")
+            table.add_row(escape(name), "", "", escape(in_sum(result)), f"[{colour}]{result.verdict}[/]")
         for step in shown:
             verdict = Verdict.of(step)
             cells = (name, step.call, step.expected, step.got)
@@ -230,3 +229,10 @@ def show(results: Sequence[Result], out: Console, *, every: bool) -> None:
         if len(defect.steps) > 3:  # noqa: PLR2004 - the examples above
             out.print(f"  and {len(defect.steps) - 3} times more")
     out.print(f"\n{summary(results)}", highlight=False)
+
+
+def in_sum(result: Result) -> str:
+    """Say of a scenario without fault how much of it was seen."""
+    if result.verdict is Verdict.SKIPPED:
+        return f"{result.right} right, then: {next(lacks(result))}"
+    return f"{result.right} right" + (f", {result.skipped} not looked at" if result.skipped else "")

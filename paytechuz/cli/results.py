@@ -99,7 +99,9 @@ def summary(results: Sequence[Result]) -> str:
     if found:
         parts.append(f"{found} {'defect' if found == 1 else 'defects'}")
     if skipped:
-        parts.append(f"{len(skipped)} scenarios not played to their end, for lack of orders: give --new-order")
+        parts.append(
+            f"{len(skipped)} scenarios not played to their end, for lack of orders: give --new-order, or a longer list"
+        )
     elif unseen:
         parts.append(f"nobody looked {unseen} times whether an order is paid: give --status")
     return "; ".join(parts) + "."

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from time import time_ns
-from typing import Any, ClassVar
+from typing import Any
 
 KEY = "other#key:of-the-shop"
 PRICE = 500_000
@@ -328,7 +328,7 @@ class Server(ThreadingHTTPServer):
 
 class Page(BaseHTTPRequestHandler):
     server: Server
-    protocol_version: ClassVar[str] = "HTTP/1.1"
+    protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
