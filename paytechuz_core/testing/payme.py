@@ -123,8 +123,8 @@ UNHEARD_OF: Final = (
     "Any other code makes Payme believe that the transaction exists: answer -31003 for an id never created."
 )
 READ: Final = (
-    "A request that cannot be understood must change nothing and say so in Payme's terms; a crash is answered as"
-    " -32400 and repeated for hours."
+    "Payme repeats a call that crashed for hours, and half a request may pay the wrong order: answer what cannot be"
+    " read with -32700 and what is no call with -32600, and change nothing."
 )
 
 
