@@ -43,6 +43,9 @@ from paytechuz_core.testing.click import NOT_SIGNED
 from paytechuz_core.testing.payme import NOT_ALLOWED
 from paytechuz_core.testing.suite import Order
 
+EXAMPLES: Final = 3
+"""How many of the places where a defect was seen are shown."""
+
 COLOURS: Final = {Verdict.OK: "green", Verdict.WRONG: "red", Verdict.SKIPPED: "yellow"}
 
 WRONG_KEY: Final = "The shop refuses this key: is it the one that it has, and is --login?"
@@ -144,7 +147,7 @@ def played(endpoint: Endpoint, shop: Customer, only: str | None, out: Console, *
     out.print(f"{endpoint.gateway.capitalize()} calls {escape(endpoint.url)}")
     results = []
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=out, disable=not out.is_terminal, transient=True) as progress:
+    with Progress(*columns, console=out, disable=not out.is_terminal or out.record, transient=True) as progress:
         task = progress.add_task("", total=len(scenarios))
         for scenario in scenarios:
             progress.update(task, description=scenario.name)
@@ -217,17 +220,19 @@ def show(results: Sequence[Result], out: Console, *, every: bool) -> None:
             cells = (name, step.call, step.expected, step.got)
             table.add_row(*map(escape, cells), f"[{COLOURS[verdict]}]{verdict}[/]")
             name = ""
-        if shown:
+        if len(shown) > 1:
             table.add_section()
     out.print(table)
     for defect in defects(results):
-        out.print(f"\n[bold red]{escape(defect.name)}[/]")
-        out.print(f"  [bold]Why it costs money[/]  {escape(defect.costs)}.")
-        out.print(f"  [bold]How to mend it[/]      {escape(defect.mend)}")
-        for step in defect.steps[:3]:
-            out.print(f"  seen in {escape(in_short(step))}")
-        if len(defect.steps) > 3:  # noqa: PLR2004 - the examples above
-            out.print(f"  and {len(defect.steps) - 3} times more")
+        out.print(f"\n[bold red]{escape(defect.name)}[/]", highlight=False)
+        grid = Table.grid(padding=(0, 2))
+        grid.add_row("  [bold]Why it costs money[/]", f"{escape(defect.costs)}.")
+        grid.add_row("  [bold]How to mend it[/]", escape(defect.mend))
+        for index, step in enumerate(defect.steps[:EXAMPLES]):
+            grid.add_row("" if index else "  [bold]Seen in[/]", escape(in_short(step)))
+        if (more := len(defect.steps) - EXAMPLES) > 0:
+            grid.add_row("", f"and {more} times more")
+        out.print(grid, highlight=False)
     out.print(f"\n{summary(results)}", highlight=False)
 
 

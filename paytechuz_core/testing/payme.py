@@ -93,8 +93,8 @@ MONEY: Final = (
     " transaction, and answer the stored `perform_time`."
 )
 DELIVERED: Final = (
-    "Goods go out, or a balance grows, by this and nothing else: run the paid hook once for each move to state 2, in"
-    " the same database transaction, and never for a repeated call."
+    "A hook that runs twice delivers twice, and one that does not run leaves a payer without what was paid for: run the"
+    " paid hook once for each move to state 2, in the same database transaction, and never for a repeated call."
 )
 LOOK: Final = (
     "Payme decides by this answer what to do with the payer's money: give all six members as stored, unset times as"
