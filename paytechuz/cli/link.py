@@ -11,7 +11,7 @@ import sys
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import segno
 import typer
@@ -109,7 +109,7 @@ def payme(
     qr: Qr = None,
 ) -> None:
     """Make the link to Payme's checkout page."""
-    speaks = None if language is None else language.value
+    speaks: Any = None if language is None else language.value  # no Literal to a type checker
     wanted, paid = fields(account), tiyin(amount)
     try:
         made = checkout_link(payme_id, paid, wanted, language=speaks, return_url=return_url, test=test)
@@ -129,7 +129,7 @@ def click(
     qr: Qr = None,
 ) -> None:
     """Make the link to Click's payment page. Click has no sandbox: this link takes real money."""
-    card = None if card_type is None else card_type.value
+    card: Any = None if card_type is None else card_type.value  # no Literal to a type checker
     paid = tiyin(amount)
     try:
         made = payment_link(service_id, merchant_id, paid, order, return_url=return_url, card_type=card)
