@@ -4,7 +4,9 @@ from typing import Final
 
 import typer
 
+from paytechuz.cli import database
 from paytechuz.cli.link import link
+from paytechuz.cli.terminal import prose
 
 ABOUT: Final = """
 Payme and Click on your own machine.
@@ -30,3 +32,5 @@ def paytechuz() -> None:
 
 
 app.add_typer(link, name="link")
+for command, example in database.COMMANDS.items():
+    app.command(command.__name__, help=prose(command.__doc__), epilog=example)(command)

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final
 import segno
 import typer
 
+from paytechuz.cli.terminal import fail
 from paytechuz_core import checkout_link, payment_link, som_to_tiyin
 from paytechuz_core.money import Tiyin
 
@@ -31,7 +32,7 @@ paytechuz link payme --payme-id 587f72c7 --account order_id=1 --amount 5000
 """
 CLICK: Final = """Example:
 
-paytechuz link click --service-id 12345 --merchant-id 678 --order 1 --amount 5000
+paytechuz link click --service-id 123 --merchant-id 45 --order 1 --amount 5000
 """
 SOM: Final = re.compile(r"[0-9]{1,16}(\.[0-9]{1,2})?", re.ASCII)
 FIELD: Final = re.compile(r"(?P<name>[^=]+)=(?P<value>.+)", re.DOTALL)
@@ -148,8 +149,7 @@ def show(made: str, file: Path | None) -> None:
         try:
             code.save(str(file), scale=8, border=QUIET)
         except OSError as error:
-            typer.echo(f"The QR code cannot be written: {error}", err=True)
-            raise typer.Exit(1) from error
+            fail(f"The QR code cannot be written: {error}")
         typer.echo(f"The QR code is in {file}", err=True)
 
 
