@@ -5,6 +5,7 @@ beside it. What needs the shop's settings stays with the framework (`manage.py p
 doctor`, `paytechuz_expire`). SQLAlchemy is asked for only when one of these runs.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -220,18 +221,19 @@ def statement(
             if wrong_table := misfit(unit.seen_of(connection, payments), payments.c.keys(), fix):
                 raise wrong_table
             found = reports.statement(connection, payments, gateway.value, *window)
-            try:
-                write(csv_lines(found, place) if as_csv else (f"{line}\n" for line in table_lines(found, place)))
-            except OSError:
-                connection.invalidate()  # who reads us has seen enough: a driver would first read all of the rest
-                raise
+            write(csv_lines(found, place) if as_csv else (f"{line}\n" for line in table_lines(found, place)))
 
 
 def write(text: Iterable[str]) -> None:
     """Write to the output as it comes, and all of it before anybody says that it went well."""
-    for each in text:
-        sys.stdout.write(each)
-    sys.stdout.flush()
+    try:
+        for each in text:
+            sys.stdout.write(each)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has seen enough (`| head`). At once, because a driver would first read all the other rows to
+        # leave its connection tidy; nothing was changed, and the server sees that we are gone.
+        os._exit(1)
 
 
 # What all of them say
@@ -243,7 +245,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as missing:
-        if missing.name not in {"sqlalchemy", "alembic"}:
+        if (missing.name or "").partition(".")[0] not in {"sqlalchemy", "alembic"}:
             raise
         fail(NEEDED)
     except ConfigurationError as error:

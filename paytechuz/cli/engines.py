@@ -47,8 +47,8 @@ def engine_at(given: str, *, new: bool = False) -> Iterator[Engine]:
     try:
         engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=patience)
     except ModuleNotFoundError as missing:
-        fix = INSTALL[url.get_backend_name()] if known(url) else f"install {missing.name}"
-        message = f"the driver {url.drivername} is not installed: {fix}"
+        plain = f"{url.get_backend_name()}://…"
+        message = f"the driver {url.drivername} is not installed: install it, or write {plain} for one that is"
         raise ConfigurationError(message) from missing
     try:
         with answering(url, DBAPIError, TypeError):  # a driver that knows not every option of the URL
