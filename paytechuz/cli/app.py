@@ -5,6 +5,9 @@ from typing import Final
 import typer
 
 from paytechuz.cli import database
+from paytechuz.cli.call import call, replay
+from paytechuz.cli.chaos import chaos
+from paytechuz.cli.check import check
 from paytechuz.cli.link import link
 from paytechuz.cli.terminal import prose
 
@@ -31,6 +34,10 @@ def paytechuz() -> None:
     """Take no options of its own."""
 
 
+app.command()(check)
+app.command()(call)
+app.command()(replay)
+app.command()(chaos)
 app.add_typer(link, name="link")
 for command, example in database.COMMANDS.items():
     app.command(command.__name__, help=prose(command.__doc__), epilog=example)(command)
