@@ -9,7 +9,7 @@ from paytechuz.cli.call import call, replay
 from paytechuz.cli.chaos import chaos
 from paytechuz.cli.check import check
 from paytechuz.cli.link import link
-from paytechuz.cli.terminal import prose
+from paytechuz.cli.shown import prose
 
 ABOUT: Final = """
 Payme and Click on your own machine.
@@ -34,10 +34,8 @@ def paytechuz() -> None:
     """Take no options of its own."""
 
 
-app.command()(check)
-app.command()(call)
-app.command()(replay)
-app.command()(chaos)
+for command in (check, call, replay, chaos):
+    app.command(help=prose(command.__doc__))(command)
 app.add_typer(link, name="link")
-for command, example in database.COMMANDS.items():
-    app.command(command.__name__, help=prose(command.__doc__), epilog=example)(command)
+for looking, example in database.COMMANDS.items():
+    app.command(help=prose(looking.__doc__), epilog=example)(looking)

@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from paytechuz.cli.terminal import fail
+from paytechuz.cli.config import Wrong
+from paytechuz.cli.shown import told
 from paytechuz_core.doctor import MEND, Finding, is_sick, lines, look_at_endpoint, wrong
 from paytechuz_core.outbound import over_http_at
 from paytechuz_core.report import csv_lines, table_lines, window_of
@@ -78,7 +79,7 @@ def migrate(url: Url) -> None:
 
     Safe to run at every deployment, and from several machines at once. A Django shop has `manage.py migrate` for it.
     """
-    with told():
+    with telling():
         from alembic.migration import MigrationContext  # noqa: PLC0415 - where it is missing, its message is told
         from sqlalchemy import inspect  # noqa: PLC0415 - as above
 
@@ -142,14 +143,15 @@ def doctor(
     if given and site is None:
         message = "a path is of use only beside --url"
         raise typer.BadParameter(message)
-    with told():
+    with telling():
         found = [*([] if url is None else findings_in(url, table, orders or []))]
         if site is not None:
             found += findings_at(site, given or WEBHOOKS)
     for line in lines(found):
         typer.echo(line)
     if is_sick(found):
-        fail(MEND)
+        typer.echo(MEND, err=True)
+        raise typer.Exit(1)
 
 
 def findings_in(url: str, name: str, orders: list[str]) -> Iterator[Finding]:
@@ -190,12 +192,13 @@ def statement(
     url: Url,
     start: Annotated[str, typer.Option("--from", metavar="WHEN", help=f"From when, {ENDS}")],
     end: Annotated[str, typer.Option("--to", metavar="WHEN", help=f"To when, {ENDS}")],
+    *,
     gateway: Annotated[Provider, typer.Option(help="Whose.")] = Provider.PAYME,
     zone: Annotated[
         str | None, typer.Option(metavar="NAME", help="In which time zone, such as Asia/Tashkent; else this machine's.")
     ] = None,
     table: TableName = "payments",
-    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV, for a spreadsheet.")] = False,  # noqa: FBT002 - how typer makes a flag
+    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV, for a spreadsheet.")] = False,
 ) -> None:
     """Show what GetStatement says: transactions of every state by Payme's time, both ends included.
 
@@ -211,7 +214,7 @@ def statement(
         window = window_of(start, end, aware)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    with told():
+    with telling():
         from paytechuz.cli import engines  # noqa: PLC0415 - needs SQLAlchemy
         from paytechuz_core.sql import reports, unit  # noqa: PLC0415 - as above
 
@@ -240,16 +243,17 @@ def write(text: Iterable[str]) -> None:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def telling() -> Iterator[None]:
     """Let what cannot work be told without a traceback."""
-    try:
-        yield
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] not in {"sqlalchemy", "alembic"}:
-            raise
-        fail(NEEDED)
-    except ConfigurationError as error:
-        fail(str(error))
+    with told():
+        try:
+            yield
+        except ModuleNotFoundError as missing:
+            if (missing.name or "").partition(".")[0] not in {"sqlalchemy", "alembic"}:
+                raise
+            raise Wrong(NEEDED) from missing
+        except ConfigurationError as error:
+            raise Wrong(str(error)) from error
 
 
 COMMANDS: Final[Mapping[Callable[..., None], str]] = {migrate: MIGRATE, doctor: DOCTOR, statement: STATEMENT}

@@ -16,7 +16,8 @@ from typing import Annotated, Any, Final
 import segno
 import typer
 
-from paytechuz.cli.terminal import fail
+from paytechuz.cli.config import Wrong
+from paytechuz.cli.shown import told
 from paytechuz_core import checkout_link, payment_link, som_to_tiyin
 from paytechuz_core.money import Tiyin
 
@@ -34,7 +35,7 @@ CLICK: Final = """Example:
 
 paytechuz link click --service-id 123 --merchant-id 45 --order 1 --amount 5000
 """
-SOM: Final = re.compile(r"[0-9]{1,16}(\.[0-9]{1,2})?", re.ASCII)
+SOM: Final = re.compile(r"([0-9]{1,16}(?:\.[0-9]{1,2})?)(?: ?som)?", re.ASCII)
 FIELD: Final = re.compile(r"(?P<name>[^=]+)=(?P<value>.+)", re.DOTALL)
 QUIET: Final = 4
 """How many modules around a QR code stay light, as its standard wants it."""
@@ -59,11 +60,11 @@ link = typer.Typer(help=ABOUT, no_args_is_help=True)
 
 
 def tiyin(amount: str) -> Tiyin:
-    """Read an amount in som, exactly."""
-    if not SOM.fullmatch(amount) or not Decimal(amount):
+    """Read an amount in som, exactly; the unit may stand there, as other commands want it."""
+    if (read := SOM.fullmatch(amount)) is None or not Decimal(read[1]):
         message = f"{amount!r} is no amount in som: write 5000 or 5000.50"
         raise typer.BadParameter(message)
-    return som_to_tiyin(amount)
+    return som_to_tiyin(read[1])
 
 
 def fields(accounts: list[str]) -> dict[str, str]:
@@ -104,9 +105,10 @@ def payme(
         typer.Option(metavar="FIELD=VALUE", help="What is paid for, as the cabinet names it; several are allowed."),
     ],
     amount: Amount,
+    *,
     language: Annotated[Language | None, typer.Option(help="In which language the page speaks.")] = None,
     return_url: ReturnUrl = None,
-    test: Annotated[bool, typer.Option("--test", help="Lead to Payme's sandbox: no money moves.")] = False,  # noqa: FBT002 - how typer makes a flag
+    test: Annotated[bool, typer.Option("--test", help="Lead to Payme's sandbox: no money moves.")] = False,
     qr: Qr = None,
 ) -> None:
     """Make the link to Payme's checkout page."""
@@ -146,11 +148,18 @@ def show(made: str, file: Path | None) -> None:
     if sys.stdout.isatty():
         typer.echo(in_terminal(code))
     if file is not None:
-        try:
-            code.save(str(file), scale=8, border=QUIET)
-        except OSError as error:
-            fail(f"The QR code cannot be written: {error}")
+        with told():
+            write(code, file)
         typer.echo(f"The QR code is in {file}", err=True)
+
+
+def write(code: segno.QRCode, file: Path) -> None:
+    """Write a QR code, large enough to print."""
+    try:
+        code.save(str(file), scale=8, border=QUIET)
+    except OSError as error:
+        message = f"the QR code cannot be written: {error}"
+        raise Wrong(message) from error
 
 
 def in_terminal(code: segno.QRCode) -> str:

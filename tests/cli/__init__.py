@@ -2,12 +2,17 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
 
 from typer.testing import CliRunner
 
 from paytechuz.cli.app import app
 
-WITHOUT = dict.fromkeys(("DATABASE_URL", "PAYME_ID", "PAYME_KEY", "CLICK_SERVICE_ID", "CLICK_MERCHANT_ID"))
+ROOT: Final = Path(__file__).parents[2]
+"""From where `python -m paytechuz` is this one."""
+
+WITHOUT: Final = dict.fromkeys(("DATABASE_URL", "PAYME_ID", "PAYME_KEY", "CLICK_SERVICE_ID", "CLICK_MERCHANT_ID"))
 """What the machine of a test may have in its environment, and no test is about."""
 
 

@@ -15,7 +15,7 @@ import pytest
 import segno
 
 from paytechuz_core import checkout_link, payment_link
-from tests.cli import run
+from tests.cli import ROOT, run
 
 PAYME = ("link", "payme", "--payme-id", "587f72c72cac0d162c722ae2", "--account", "order_id=1", "--amount", "5000.50")
 CLICK = ("link", "click", "--service-id", "123", "--merchant-id", "45", "--order", "A 17", "--amount", "5000")
@@ -41,6 +41,11 @@ def test_a_link_of_clicks_is_the_librarys_own() -> None:
     expected = payment_link(123, 45, 500_000, "A 17", card_type="humo", return_url="https://shop.example/1?a=b")
     assert run(*asked) == f"{expected}\n"
     assert parse_qs(urlsplit(run(*CLICK).strip()).query)["amount"] == ["5000.00"]
+
+
+def test_an_amount_may_say_its_unit() -> None:
+    for som in ("5000.50som", "5000.50 som", "5000.5"):
+        assert run(*PAYME[:-1], som) == run(*PAYME)
 
 
 def test_ids_may_come_from_the_environment() -> None:
@@ -123,7 +128,7 @@ def in_terminal(columns: int) -> str:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "paytechuz", *PAYME]
     environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment, cwd=ROOT) as process:
         os.close(theirs)
         said = bytearray()
         try:
@@ -167,12 +172,12 @@ def test_the_qr_code_is_written_as_png(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert "neither an .svg nor a .png" in run(*PAYME, "--qr", str(tmp_path / "pay.jpg"), code=2)
-    assert "cannot be written" in run(*PAYME, "--qr", str(tmp_path / "nowhere" / "pay.svg"), code=1)
+    assert "cannot be written" in run(*PAYME, "--qr", str(tmp_path / "nowhere" / "pay.svg"), code=2)
 
 
 def test_in_a_pipe_there_is_the_link_alone(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "paytechuz", *PAYME, "--qr", str(tmp_path / "pay.svg")]
-    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert ended.stdout == run(*PAYME)
     assert "pay.svg" in ended.stderr
 
