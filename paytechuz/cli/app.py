@@ -8,6 +8,7 @@ from paytechuz.cli import database
 from paytechuz.cli.call import call, replay
 from paytechuz.cli.chaos import chaos
 from paytechuz.cli.check import check
+from paytechuz.cli.init import EXAMPLE, init
 from paytechuz.cli.link import link
 from paytechuz.cli.shown import prose
 
@@ -36,6 +37,7 @@ def paytechuz() -> None:
 
 for command in (check, call, replay, chaos):
     app.command(help=prose(command.__doc__))(command)
+app.command(help=prose(init.__doc__), epilog=EXAMPLE)(init)
 app.add_typer(link, name="link")
 for looking, example in database.COMMANDS.items():
     app.command(help=prose(looking.__doc__), epilog=example)(looking)
