@@ -83,7 +83,8 @@ def order(request: Request, db: Database, number: int) -> str:
     found = db.get(Order, number)
     if found is None:
         raise HTTPException(404)
-    ways = links(found, return_url=str(request.url)) if found.status == "pending" else {}
+    here = str(request.url_for("order", number=number))
+    ways = links(found, return_url=here) if found.status == "pending" else {}
     pay = "".join(f'<p><a href="{escape(link)}">Pay with {name}</a>' for name, link in ways.items())
     return PAGE.format(f'<h1>Order {found.id}</h1><p>{shown(found)}{pay}<p><a href="/">All orders</a>')
 

@@ -56,7 +56,7 @@ def place_order() -> Response:
 def order(number: int) -> str:
     """Say what became of an order, and where it can be paid."""
     found = db.get_or_404(Order, number)
-    ways = links(found, return_url=request.url) if found.status == "pending" else {}
+    ways = links(found, return_url=request.base_url) if found.status == "pending" else {}
     return render_template("order.html", order=found, links=ways)
 
 

@@ -37,5 +37,5 @@ def place_order(request: HttpRequest) -> HttpResponse:
 def order(request: HttpRequest, number: int) -> HttpResponse:
     """Say what became of an order, and where it can be paid."""
     found = get_object_or_404(Order, pk=number)
-    ways = links(found, return_url=request.build_absolute_uri()) if found.status == "pending" else {}
+    ways = links(found, return_url=request.build_absolute_uri(request.path)) if found.status == "pending" else {}
     return render(request, "orders/order.html", {"order": found, "links": ways})

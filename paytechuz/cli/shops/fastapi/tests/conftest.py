@@ -18,7 +18,8 @@ os.environ |= {
     "DATABASE_URL": f"sqlite:///{Path(FOLDER.name) / 'shop.db'}",
 }
 
-import main  # noqa: E402 - after the settings
+import database  # noqa: E402 - after the environment
+import main  # noqa: E402
 import settings  # noqa: E402
 import testing_shop  # noqa: E402
 from paytechuz import som_to_tiyin  # noqa: E402
@@ -28,7 +29,7 @@ from paytechuz_core.testing import App, Order  # noqa: E402
 @pytest.fixture(scope="session", autouse=True)
 def _clean_up() -> Iterator[None]:
     yield
-    main.engine.dispose()
+    database.engine.dispose()
     FOLDER.cleanup()
 
 
