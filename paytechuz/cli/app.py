@@ -4,9 +4,13 @@ from typing import Final
 
 import typer
 
+from paytechuz.cli import database
 from paytechuz.cli.call import call, replay
 from paytechuz.cli.chaos import chaos
 from paytechuz.cli.check import check
+from paytechuz.cli.init import EXAMPLE, init
+from paytechuz.cli.link import link
+from paytechuz.cli.shown import prose
 
 ABOUT: Final = """
 Payme and Click on your own machine.
@@ -31,7 +35,9 @@ def paytechuz() -> None:
     """Take no options of its own."""
 
 
-app.command()(check)
-app.command()(call)
-app.command()(replay)
-app.command()(chaos)
+for command in (check, call, replay, chaos):
+    app.command(help=prose(command.__doc__))(command)
+app.command(help=prose(init.__doc__), epilog=EXAMPLE)(init)
+app.add_typer(link, name="link")
+for looking, example in database.COMMANDS.items():
+    app.command(help=prose(looking.__doc__), epilog=example)(looking)

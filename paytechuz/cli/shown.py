@@ -32,3 +32,8 @@ def told() -> Iterator[None]:
         raise typer.Exit(MISUSED) from wrong
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def prose(text: str | None) -> str:
+    """Give a docstring as a help text: each paragraph one line, for the terminal to break."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in (text or "").split("\n\n"))
