@@ -107,7 +107,9 @@ def begin(unit: Unit, stack: ExitStack) -> None:
     connection = unit.connection
     check_commits(connection)
     outermost = not connection.in_atomic_block
-    if outermost and connection.errors_occurred and not connection.is_usable():
+    # MySQL's backend can only ask a connection that is there: after one that was refused there is none.
+    there = outermost and connection.connection is not None
+    if there and connection.errors_occurred and not connection.is_usable():
         connection.close()  # an attempt before this one has lost it
     unit.driver = connection.connection
     try:
