@@ -9,6 +9,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tests.django.project import add_database, migrate, on  # first of all, because it configures Django
+
+# isort: split
 from django.db import connections
 from sqlalchemy import make_url
 
@@ -16,7 +19,6 @@ from paytechuz.integrations.django import ClickWebhookView, PaymeWebhookView
 from tests.core import click_wire
 from tests.core.wire import KEY, NOW, Params, Wire, encoded, post
 from tests.databases import ASYNC, SYNC, Database, database_of
-from tests.django.project import add_database, migrate, on
 from tests.django.shop.models import Effect, PlainOrder
 from tests.sql.shop import CLICK, SETTINGS, opened
 

@@ -27,6 +27,7 @@ from sqlalchemy import Engine, NullPool, create_engine, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from paytechuz_core import engine as core
+from paytechuz_core.observe import log
 from tests.core import click_wire
 from tests.core.wire import Params, Wire, check, check_perform, encoded, post, statement
 from tests.databases import SYNC, database_of
@@ -436,9 +437,12 @@ def on_django(url: str) -> Iterator[Struck]:
 
 
 @contextmanager
-def without_waiting() -> Iterator[None]:
-    """Let a call that starts over start at once."""
-    with patch.object(core, "random", SimpleNamespace(uniform=lambda *_: 0)):
+def quick_and_quiet() -> Iterator[None]:
+    """Let a call that starts over start at once, and log nothing of what is expected."""
+    with (
+        patch.object(core, "random", SimpleNamespace(uniform=lambda *_: 0)),
+        patch.object(log.logger, "disabled", new=True),
+    ):
         yield
 
 
@@ -530,7 +534,7 @@ def trial(driver: str, open_shop: Callable[[str], AbstractContextManager[Struck]
         rival.execute(text(HOLDS[name]))
         if name == "sqlite":
             rival.rollback()
-        stack.enter_context(without_waiting())
+        stack.enter_context(quick_and_quiet())
         trying = Trial(shop)
         trying.one("Check", Striker())  # an engine's first call looks whether it has database transactions
         yield trying
