@@ -1,4 +1,4 @@
-"""The orders of `tests.http.clients`, and the shop of `tests.sql.shop`, as Django models in tables of the same names."""
+"""The orders of `tests.http.clients`, and those of `tests.sql.shop`, as Django models in tables of the same names."""
 
 from __future__ import annotations
 
