@@ -83,20 +83,23 @@ class DjangoShop:
 
 
 @contextmanager
-def django_shop(url: str, **database: Any) -> Iterator[DjangoShop]:
-    """Open the shop on an empty database; `database` is added to its entry in DATABASES."""
-    with known(url, **database) as shop:
+def django_shop(url: str, **options: Any) -> Iterator[DjangoShop]:
+    """Open the shop on an empty database; `options` are the driver's."""
+    with known(url, **options) as shop:
         migrate(shop.alias)
         yield shop
 
 
 @contextmanager
-def known(url: str, **database: Any) -> Iterator[DjangoShop]:
+def known(url: str, **options: Any) -> Iterator[DjangoShop]:
     """Know a shop on a database whose tables are there."""
     alias, location = f"faults_{NOW}", make_url(url)
     name = database_of(location.drivername)
+    if name == "mariadb":
+        options["charset"] = "utf8mb4"  # by itself Django speaks it from 5.2 on
     with ExitStack() as stack:
-        add_database(alias, Database(name, SYNC[name], ASYNC[name], location), CONN_MAX_AGE=None, **database)
+        place = Database(name, SYNC[name], ASYNC[name], location)
+        add_database(alias, place, CONN_MAX_AGE=None, OPTIONS=options)
         stack.callback(connections.settings.pop, alias)
         stack.enter_context(on(alias))
         stack.callback(connections[alias].close)

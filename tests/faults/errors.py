@@ -19,7 +19,7 @@ from functools import partial
 from itertools import islice
 from random import Random
 from types import SimpleNamespace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 from unittest.mock import patch
 
 import pymysql  # type: ignore[import-untyped]
@@ -66,6 +66,8 @@ CALLS: Final[Mapping[str, Move]] = {
 
 # Errors
 
+Strike: TypeAlias = Callable[[Any], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -76,8 +78,8 @@ class Fault:
     """
 
     name: str
-    strike: Callable[[Any], None]
-    commit: Callable[[Any], None]
+    strike: Strike
+    commit: Strike
     starts_over: bool = False
 
 
@@ -88,7 +90,7 @@ def fault(
     return Fault(name, strike, commit or strike, starts_over)
 
 
-def says(*statements: str) -> Callable[[Any], None]:
+def says(*statements: str) -> Strike:
     """Let the server run these; the last one fails."""
 
     def strike(cursor: Any) -> None:
@@ -98,7 +100,7 @@ def says(*statements: str) -> Callable[[Any], None]:
     return strike
 
 
-def deferred(code: str) -> Callable[[Any], None]:
+def deferred(code: str) -> Strike:
     """Let the COMMIT that follows fail: a constraint that is deferred until then raises it."""
     return says(f"INSERT INTO failing_commits VALUES ('{code}')")  # noqa: S608 - one of the codes below
 
@@ -133,13 +135,13 @@ def kill(cursor: Any) -> None:
     driver = pymysql_of(cursor)
     where = {name: getattr(driver, name) for name in ("host", "port", "user", "password")}
     number = driver.thread_id()
-    with pymysql.connect(**where) as administrator, administrator.cursor() as asking:
+    with pymysql.connect(**where, ssl_disabled=True) as administrator, administrator.cursor() as asking:
         asking.execute(f"KILL {number}")
         while asking.execute(f"SELECT 1 FROM information_schema.processlist WHERE id = {number}"):  # noqa: S608 - a number
             pass
 
 
-def raised(code: int, name: str, *, undoes: bool = False) -> Callable[[Any], None]:
+def raised(code: int, name: str, *, undoes: bool = False) -> Strike:
     """Raise an error of SQLite's; some undo the whole database transaction."""
 
     def strike(cursor: Any) -> None:
@@ -323,10 +325,15 @@ class OnSession:
         return beside(self.shop.engine, striker)
 
 
+def plain(url: str) -> Params:
+    """Connect to MariaDB without TLS, for which PyMySQL would read all certificates each time."""
+    return {"ssl_disabled": True} if "pymysql" in url else {}
+
+
 @contextmanager
 def on_session(url: str) -> Iterator[OnSession]:
     """Open a shop with a `Session`."""
-    engine = create_engine(url)
+    engine = create_engine(url, connect_args=plain(url))
     yield OnSession(Shop(engine).open())
     engine.dispose()
 
@@ -434,7 +441,7 @@ class StruckCursor:
 @contextmanager
 def on_django(url: str) -> Iterator[Struck]:
     """Open a shop on Django."""
-    with django_shop(url) as shop:
+    with django_shop(url, **plain(url)) as shop:
         yield OnDjango(shop)
 
 
