@@ -192,6 +192,9 @@ def under(ground: Ground, storm: Storm, rounds: int, tick: Tick) -> Tally:
 
 # Negative controls
 
+Settler: TypeAlias = Callable[[Shop], AbstractContextManager[object]]
+"""Takes from a shop, for a while, what settles its races."""
+
 
 def without_unique_keys(shop: Shop) -> AbstractContextManager[object]:
     """Drop the keys that make one payment of many requests, as if the table had been made by hand."""
@@ -223,9 +226,7 @@ def without_compare_and_swap(shop: Shop) -> Iterator[None]:
         yield
 
 
-def careless(
-    ground: Ground, broken: Callable[[Shop], AbstractContextManager[object]], rounds: int, tick: Tick
-) -> Tally:
+def careless(ground: Ground, broken: Settler, rounds: int, tick: Tick) -> Tally:
     """Let storms loose on a shop that lacks something, whatever it answers."""
     with ground.engine() as engine:
         sky = Sky(Shop(engine).open())
@@ -244,7 +245,7 @@ def careless(
 ROUNDS: Final = {Size.SHORT: 1, Size.CI: 2, Size.FULL: 250}
 OTHERWISE: Final = {Size.CI: 2, Size.FULL: 50}  # on levels that a merchant has to ask for
 CONTROLS: Final = {Size.SHORT: 3, Size.CI: 3, Size.FULL: 20}
-SETTLERS: Final[Mapping[str, Callable[[Shop], AbstractContextManager[object]]]] = {
+SETTLERS: Final[Mapping[str, Settler]] = {
     "without the unique keys": without_unique_keys,
     "without compare-and-swap": without_compare_and_swap,
 }
