@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.faults import failover, patroni, pgbouncer, processes, races, server_kills, storms
+from tests.faults import failover, patroni, pgbouncer, processes, races, server_kills, storms, workers
 from tests.faults.experiment import Experiment
 
 EXPERIMENTS: Final[tuple[Experiment, ...]] = (
@@ -10,6 +10,7 @@ EXPERIMENTS: Final[tuple[Experiment, ...]] = (
     *races.EXPERIMENTS,
     *pgbouncer.EXPERIMENTS,
     *processes.EXPERIMENTS,
+    *workers.EXPERIMENTS,
     *server_kills.EXPERIMENTS,
     *failover.EXPERIMENTS,
     *patroni.EXPERIMENTS,

@@ -119,8 +119,8 @@ def serial_outcomes(start: str, names: tuple[str, ...]) -> frozenset[Outcome]:
 def raced(sky: Sky, start: str, names: tuple[str, ...]) -> Outcome:
     """Let the shop answer all calls at once, for an order of their own."""
     order = sky.shop.order()
-    for wire in opening(start, order):
-        note(sky, wire, sky.shop.answer(wire))
+    for before in opening(start, order):
+        note(sky, before, sky.shop.answer(before))
     late = replace(sky.shop, settings={"clock": lambda: later(start)})
     wires = [RACERS[name](order) for name in names]
     answers = sky.at_once([partial(sweep, late) if wire is SWEEP else partial(late.answer, wire) for wire in wires])
