@@ -6,6 +6,7 @@ What this machine lacks is named with the way to have it, and is a failure where
 """
 
 import argparse
+import logging
 import sys
 import time
 import traceback
@@ -47,6 +48,7 @@ def main() -> int:
     chosen = [each for each in EXPERIMENTS if given.only in str(each) and given.size in each.rounds]
     if not chosen:
         parser.error(f"no experiment of this size has {given.only!r} in its name")
+    logging.getLogger("paytechuz").addHandler(logging.NullHandler())  # what we break on purpose is no news
     console, outcomes = Console(), list[Outcome]()
     columns = TextColumn("{task.description:<60}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as progress:

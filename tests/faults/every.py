@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from tests.faults import failover, patroni, pgbouncer, processes, races, server_kills, storms, workers
+from tests.faults import failover, hooks, patroni, pgbouncer, processes, races, server_kills, storms, workers
 from tests.faults.experiment import Experiment
 
 EXPERIMENTS: Final[tuple[Experiment, ...]] = (
     *storms.EXPERIMENTS,
     *races.EXPERIMENTS,
+    *hooks.EXPERIMENTS,
     *pgbouncer.EXPERIMENTS,
     *processes.EXPERIMENTS,
     *workers.EXPERIMENTS,

@@ -48,9 +48,9 @@ def takes_back_a_part(self: Any, transaction_: Any) -> None:
 
 
 def handles_a_failed_statement_in_an_atomic_of_its_own(self: Any, transaction_: Any) -> None:
-    Order.objects.create(amount=1, voucher="taken")
+    Order.objects.create(amount=1, voucher="its own")
     with suppress(IntegrityError), transaction.atomic(using=self.using):
-        Order.objects.create(amount=1, voucher="taken")
+        Order.objects.create(amount=1, voucher="its own")
     mark(transaction_)
 
 
