@@ -2,8 +2,8 @@
 
 A hook does as in `tests.http.habits`: it raises, rolls back, commits, closes its session, swallows an error of the
 database or ends its task or its process, before its work, after it and in its COMMIT; or the provider hangs up
-meanwhile. Each habit is tried in each move of a payment, of Payme and of Click. Whatever the call is answered, it must be
-true; the hook is then mended, as a merchant would, and the same call must succeed, once. The negative controls are
+meanwhile. Each habit is tried in each move of a payment, of Payme and of Click. Whatever the call is answered, it must
+be true; the hook is then mended, as a merchant would, and the same call must succeed, once. The negative controls are
 libraries that answer with success though the hook raised, or that call it outside the database transaction.
 """
 

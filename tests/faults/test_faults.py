@@ -10,8 +10,8 @@ from sqlalchemy import Engine, create_engine, delete, insert, update
 from paytechuz_core.transaction import Millis
 from tests.core.wire import NOW, create, perform
 from tests.databases import REQUIRED
-from tests.faults.__main__ import conduct
 from tests.faults.books import Ledger, audit, doubled, read
+from tests.faults.conduct import conduct
 from tests.faults.every import EXPERIMENTS
 from tests.faults.experiment import Experiment, Size, Tally
 from tests.faults.races import in_turn, serial_outcomes
