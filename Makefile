@@ -77,7 +77,7 @@ verify: $(READY)  ## the exhaustive proof, and EVENTS simulated events with ever
 	@$(RUN) -m tests.proof.verify $(EVENTS)
 
 faults: $(READY)  ## kill, cut and race on real databases, and look for every payment; writes build/faults/
-	@$(RUN) -m tests.faults --size $(SIZE) --only "$(ONLY)"
+	@$(RUN) -m tests.faults --size $(SIZE) --only "$(ONLY)" --workers $(WORKERS)
 
 mutants: $(READY)  ## break each line that decides about money, and list what no test noticed; takes hours
 	@$(RUN) -m mutmut run --max-children $(WORKERS)

@@ -156,7 +156,11 @@ def shop(name: str, folder: Path, port: int = 0, *, visitors: bool = False) -> I
                 sys.exit(f"{' '.join(command)} failed:\n{log.read_text(errors='replace')}")
         server = start(*served.command(port))
     try:
-        yield Running(address(server, log), server)
+        try:
+            url = address(server, log)
+        except NotStarted as reason:
+            sys.exit(str(reason))
+        yield Running(url, server)
     finally:
         server.terminate()
         try:
@@ -171,6 +175,10 @@ def database(folder: Path) -> str:
     return f"sqlite:///{folder / 'shop.db'}"
 
 
+class NotStarted(Exception):  # noqa: N818 - named for what happened
+    """A server that ended, or said nothing of where it listens; the message has its log."""
+
+
 def address(server: "subprocess.Popen[bytes]", log: Path) -> str:
     """Wait until the server has written where it listens."""
     # Port 0 and the log, rather than a port that was free a moment ago: another program may take that one meanwhile.
@@ -180,7 +188,8 @@ def address(server: "subprocess.Popen[bytes]", log: Path) -> str:
         if server.poll() is not None:
             break
         time.sleep(0.05)
-    sys.exit(f"the shop did not start:\n{log.read_text(errors='replace')}")
+    message = f"the shop did not start:\n{log.read_text(errors='replace')}"
+    raise NotStarted(message)
 
 
 def free(port: int) -> bool:

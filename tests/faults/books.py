@@ -81,6 +81,11 @@ def audit(engine: Engine, ledger: Ledger) -> Tally:
     )
 
 
+def check_books(engine: Engine) -> None:
+    """Hold what is stored against what the shop was told, and the orders against both."""
+    assert audit(engine, Ledger()).wrong == []
+
+
 def read(engine: Engine) -> Books:
     """Read all of it."""
     effects = select(Effect.kind, Effect.transaction_id, Effect.amount_tiyin)

@@ -2,14 +2,17 @@
 
 from typing import Final
 
-from tests.faults import errors, failover, patroni, pgbouncer, processes, server_kills, storms
+from tests.faults import errors, failover, hooks, patroni, pgbouncer, processes, races, server_kills, storms, workers
 from tests.faults.experiment import Experiment
 
 EXPERIMENTS: Final[tuple[Experiment, ...]] = (
     *storms.EXPERIMENTS,
+    *races.EXPERIMENTS,
+    *hooks.EXPERIMENTS,
     *errors.EXPERIMENTS,
     *pgbouncer.EXPERIMENTS,
     *processes.EXPERIMENTS,
+    *workers.EXPERIMENTS,
     *server_kills.EXPERIMENTS,
     *failover.EXPERIMENTS,
     *patroni.EXPERIMENTS,

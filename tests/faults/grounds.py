@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Engine, create_engine
 
-from tests.databases import DEFAULT_DRIVERS, SERVERS, Unavailable, database_of, sqlite, throw_away
+from tests.databases import DEFAULT_DRIVERS, SERVERS, Database, Unavailable, database_of, sqlite, throw_away
 from tests.sql.shop import begin_with
 
 RIVALS: Final = 16
@@ -21,14 +21,20 @@ USUAL: Final = {"sqlite": None, "postgresql": "READ COMMITTED", "mariadb": "REPE
 
 
 @contextmanager
-def database(driver: str) -> Iterator[str]:
-    """Make an empty database, and give its URL for this driver."""
-    name = database_of(driver)
+def place(name: str) -> Iterator[Database]:
+    """Make an empty database."""
     if name == "sqlite":
         with tempfile.TemporaryDirectory(prefix="paytechuz-faults-") as folder:
-            yield sqlite(Path(folder)).url(driver)
+            yield sqlite(Path(folder))
         return
     with throw_away(name) as (made, _):
+        yield made
+
+
+@contextmanager
+def database(driver: str) -> Iterator[str]:
+    """Make an empty database, and give its URL for this driver."""
+    with place(database_of(driver)) as made:
         yield made.url(driver)
 
 

@@ -1,8 +1,7 @@
-"""Many servers, one database: two application servers of two workers each, and PgBouncer in transaction mode.
+"""PgBouncer in transaction mode, before many callers.
 
-Payers call either server at random. Behind PgBouncer three connections serve them all, so that a prepared statement
-is sooner or later asked for where another server has been: the settings of docs/how-to/database.md keep that away, and
-without them calls fail, and no payment is wrong.
+Three connections serve them all, so that a prepared statement is sooner or later asked for where another caller has
+been: the settings of docs/how-to/database.md keep that away, and without them calls fail, and no payment is wrong.
 """
 
 import os
@@ -12,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -23,13 +23,12 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from paytechuz.integrations.fastapi import AsyncPaymeWebhookHandler
 from tests.core.wire import KEY, check, create, perform
-from tests.databases import DEFAULT_DRIVERS, database_of
 from tests.faults.books import audit
 from tests.faults.experiment import Experiment, Size, Tally, Tick
 from tests.faults.grounds import RIVALS, database, missing
 from tests.faults.payers import Payers, paying
 from tests.faults.servers import LOOPBACK, found, free_port, lacking, search
-from tests.faults.shop import DATABASE, WEBHOOK, furnish, served
+from tests.faults.shop import DATABASE, FASTAPI, WEBHOOK, furnish, served
 from tests.faults.storms import Sky, one_request, rivals
 from tests.sql.shop import AsyncShopPayme, Order, Shop
 
@@ -86,21 +85,6 @@ def listening(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
         time.sleep(0.02)
     message = f"PgBouncer did not start:\n{log.read_text(errors='replace')}"
     raise RuntimeError(message)
-
-
-def two_servers(driver: str, rounds: int, tick: Tick) -> Tally:
-    """Let eight payers call two servers of two workers at random; a round is 20 acknowledged moves."""
-    with database(driver) as url, ExitStack() as stack:
-        engine = create_engine(url, poolclass=NullPool)
-        furnish(engine, ORDERS)
-        shops = [stack.enter_context(served(url, workers=2)) for _ in range(2)]
-        with paying(Payers([shop.webhook for shop in shops], timeout=30)) as payers:
-            for _ in range(rounds):
-                payers.wait_for(20)
-                tick()
-        tally = audit(engine, payers.ledger)
-    tally.did["calls repeated"] = payers.repeats
-    return tally
 
 
 def engine_through(url: str, driver: str, *, prepares: bool) -> Engine:
@@ -179,12 +163,15 @@ def make_asyncpg_app() -> FastAPI:
     return app
 
 
+ASYNCPG: Final = replace(FASTAPI, app=f"{__name__}:make_asyncpg_app")
+
+
 def asyncpg_through_pgbouncer(rounds: int, tick: Tick) -> Tally:
     """Let eight payers call a server of two workers, whose asyncpg goes through PgBouncer."""
     with database("postgresql+psycopg2") as url, pgbouncer(url) as through, ExitStack() as stack:
         engine = create_engine(url, poolclass=NullPool)
         furnish(engine, ORDERS)
-        shop = stack.enter_context(served(through, workers=2, app=f"{__name__}:make_asyncpg_app"))
+        shop = stack.enter_context(served(through, framework=ASYNCPG, workers=2))
         with paying(Payers([shop.webhook], timeout=30)) as payers:
             for _ in range(rounds):
                 payers.wait_for(20)
@@ -196,13 +183,6 @@ def asyncpg_through_pgbouncer(rounds: int, tick: Tick) -> Tally:
 
 
 EXPERIMENTS: Final = (
-    *(
-        Experiment(
-            "two servers", f"{database_of(driver)}, FastAPI, two workers each", "payers may call either server",
-            partial(two_servers, driver), {Size.SHORT: 2, Size.CI: 5, Size.FULL: 100}, missing(driver),
-        )
-        for driver in DEFAULT_DRIVERS
-    ),
     *(
         Experiment(
             "storms through PgBouncer", driver, "with the documented settings every first answer is final",

@@ -1,25 +1,25 @@
-"""The shop that suffers: FastAPI with the documentation's handler, served by processes that may be killed.
+"""The shop that suffers: the documentation's handler, served by processes that may be killed.
 
-Its tables are those of `tests.sql.shop`: orders, and one effect for each time that a hook was called.
+Its tables are those of `tests.sql.shop`: orders, and one effect for each time that a hook was called. Here it is
+written with FastAPI, in `flask_shop` and `django_served` with the others.
 """
 
 import os
-import re
 import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Request, Response
 from sqlalchemy import Engine, create_engine, insert
 from sqlalchemy.orm import Session
 
+from examples.serve import GUNICORN, UVICORN, address
 from paytechuz.integrations.fastapi import PaymeWebhookHandler, run_migrations
 from tests.core.wire import KEY
 from tests.sql.shop import Base, Counts, Order
@@ -28,9 +28,15 @@ WEBHOOK: Final = "/payments/payme/webhook"
 DATABASE: Final = "PAYTECHUZ_FAULTS_DATABASE"
 """The environment variable that names the shop's database to its processes."""
 
+SETTINGS: Final[dict[str, Any]] = {
+    "payme_id": "faults",
+    "payme_key": KEY,
+    "account_model": Order,
+    "account_field": "order_id",
+    "one_time_payment": True,
+}
+
 ROOT: Final = Path(__file__).parents[2]
-PATIENCE: Final = 60.0
-LISTENS: Final = re.compile(r"Uvicorn running on (http://[\w.:]+)")
 
 
 class ShopPayme(Counts, PaymeWebhookHandler):
@@ -49,22 +55,47 @@ def make_app() -> FastAPI:
 
     @app.post(WEBHOOK)
     async def payme_webhook(request: Request, db: Annotated[Session, Depends(get_db)]) -> Response:
-        handler = ShopPayme(
-            db=db,
-            payme_id="faults",
-            payme_key=KEY,
-            account_model=Order,
-            account_field="order_id",
-            one_time_payment=True,
-        )
-        return await handler.handle_webhook(request)
+        return await ShopPayme(db=db, **SETTINGS).handle_webhook(request)
 
     return app
 
 
-def furnish(engine: Engine, orders: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Framework:
+    """What the shop is written with: its name, the server that serves it, and where its application is."""
+
+    name: str
+    server: Sequence[str]
+    app: str
+
+    def __str__(self) -> str:
+        """Name it."""
+        return self.name
+
+    def command(self, workers: int, port: int) -> list[str]:
+        """Serve it with so many workers."""
+        return [
+            sys.executable,
+            "-m",
+            *(word.format(port=port) for word in self.server),
+            f"--workers={workers}",
+            self.app,
+        ]
+
+
+FASTAPI: Final = Framework("FastAPI", (*UVICORN, "--factory"), "tests.faults.shop:make_app")
+FLASK: Final = Framework("Flask", GUNICORN, "tests.faults.flask_shop:make_app()")
+DJANGO: Final = Framework("Django", GUNICORN, "tests.faults.django_served:make_app()")
+
+
+def furnish(engine: Engine, orders: int, framework: Framework = FASTAPI) -> None:
     """Make the tables, and orders with the numbers 1, 2, …"""
-    run_migrations(engine)
+    if framework is DJANGO:
+        from tests.faults.django_served import migrate_payments  # noqa: PLC0415 - it configures Django
+
+        migrate_payments(engine.url)
+    else:
+        run_migrations(engine)
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
         connection.execute(insert(Order), [{"id": number} for number in range(1, orders + 1)])
@@ -88,18 +119,23 @@ class Served:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    @property
+    def workers(self) -> list[int]:
+        """The processes that answer calls, by their numbers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [
+            int(child) for child in children if b"resource_tracker" not in Path(f"/proc/{child}/cmdline").read_bytes()
+        ]
+
 
 @contextmanager
-def served(
-    database: str, *, workers: int = 1, port: int = 0, app: str = "tests.faults.shop:make_app"
-) -> Iterator[Served]:
+def served(database: str, *, framework: Framework = FASTAPI, workers: int = 1, port: int = 0) -> Iterator[Served]:
     """Serve a shop on loopback from a process of its own, with this many workers; end it after."""
     with tempfile.TemporaryDirectory(prefix="paytechuz-shop-") as folder:
         log = Path(folder, "server.log")
-        command = ["uvicorn", "--factory", app, f"--port={port}", f"--workers={workers}", "--no-access-log"]
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", *command, "--no-use-colors"],
+                framework.command(workers, port),
                 cwd=ROOT,
                 env={**os.environ, DATABASE: database, "PYTHONPATH": str(ROOT)},
                 stdout=output,
@@ -112,14 +148,3 @@ def served(
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-
-
-def address(process: "subprocess.Popen[bytes]", log: Path) -> str:
-    """Wait until the server has written where it listens."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        if found := LISTENS.search(log.read_text(errors="replace")):
-            return found[1]
-        time.sleep(0.05)
-    message = f"the shop did not start:\n{log.read_text(errors='replace')}"
-    raise RuntimeError(message)

@@ -5,6 +5,7 @@ each other; from Payme, from Click, or from both. Whatever is acknowledged must 
 answered is known beforehand. The negative controls are shops without one of the two things that settle a race.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -15,16 +16,18 @@ from threading import Barrier
 from typing import Any, Final, TypeAlias, TypeVar
 from unittest.mock import patch
 
-from sqlalchemy import Table, Update, bindparam, inspect, text, update
+from sqlalchemy import Table, Update, bindparam, create_engine, inspect, make_url, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from paytechuz_core.sql import handler, repository
 from paytechuz_core.sql.statements import Statements, statements_for
 from tests.core import click_wire
-from tests.core.wire import NOW, Params, Wire, cancel, create, perform, statement
+from tests.core.wire import NOW, Params, Wire, cancel, create, encoded, perform, post, statement
+from tests.databases import ASYNC_DRIVERS, SYNC, database_of
 from tests.faults.books import TIMES, Ledger, audit
 from tests.faults.experiment import Experiment, Size, Tally, Tick
-from tests.faults.grounds import RIVALS, VARIED, Ground, missing
-from tests.sql.shop import Shop
+from tests.faults.grounds import RIVALS, VARIED, Ground, database, missing
+from tests.sql.shop import SETTINGS, AsyncShopPayme, Order, Shop, async_shop, opened
 
 T = TypeVar("T")
 
@@ -190,7 +193,49 @@ def under(ground: Ground, storm: Storm, rounds: int, tick: Tick) -> Tally:
     return tally
 
 
+# Tasks of one event loop
+
+
+def tasks(driver: str, rounds: int, tick: Tick) -> Tally:
+    """Let storms loose in one event loop, each call with an `AsyncSession` of its own."""
+    ledger = Ledger()
+    with database(driver) as url:
+        asyncio.run(in_one_loop(url, ledger, rounds, tick))
+        engine = create_engine(make_url(url).set(drivername=SYNC[database_of(driver)][0]))
+        tally = audit(engine, ledger)
+        engine.dispose()
+    tally.did["storms"], tally.did["calls"] = 4 * rounds, 4 * rounds * RIVALS
+    return tally
+
+
+async def in_one_loop(url: str, ledger: Ledger, rounds: int, tick: Tick) -> None:
+    """Every call of one payment comes from 16 tasks; and then 16 others want the order, which was paid once."""
+    async with async_shop(url) as engine:
+
+        async def ask(wire: Wire) -> Params:
+            async with AsyncSession(engine) as db:
+                return opened(await AsyncShopPayme(db, **SETTINGS).respond(post(encoded(wire))))
+
+        for number in range(1, rounds + 1):
+            order, name = str(number), f"same-{number}"
+            async with AsyncSession(engine) as db:
+                db.add(Order(id=number))
+                await db.commit()
+            for wire, state in ((create(name, order=order), 1), (perform(name), 2), (cancel(name, 5), -2)):
+                answers = await asyncio.gather(*(ask(wire) for _ in range(RIVALS)))
+                assert answers == [answers[0]] * RIVALS, answers
+                assert answers[0].get("state") == state, answers[0]
+                ledger.note(name, state, answers[0][TIMES[state]])
+            names = [f"late-{number}-{place}" for place in range(RIVALS)]
+            answers = await asyncio.gather(*(ask(create(name, order=order)) for name in names))
+            assert [answer["code"] for answer in answers] == [-31052] * RIVALS
+            tick()
+
+
 # Negative controls
+
+Settler: TypeAlias = Callable[[Shop], AbstractContextManager[object]]
+"""Takes from a shop, for a while, what settles its races."""
 
 
 def without_unique_keys(shop: Shop) -> AbstractContextManager[object]:
@@ -223,9 +268,7 @@ def without_compare_and_swap(shop: Shop) -> Iterator[None]:
         yield
 
 
-def careless(
-    ground: Ground, broken: Callable[[Shop], AbstractContextManager[object]], rounds: int, tick: Tick
-) -> Tally:
+def careless(ground: Ground, broken: Settler, rounds: int, tick: Tick) -> Tally:
     """Let storms loose on a shop that lacks something, whatever it answers."""
     with ground.engine() as engine:
         sky = Sky(Shop(engine).open())
@@ -240,11 +283,19 @@ def careless(
     return tally
 
 
-# A round has two storms or three, so these are 500 of each kind on each database as it comes.
-ROUNDS: Final = {Size.SHORT: 1, Size.CI: 2, Size.FULL: 250}
-OTHERWISE: Final = {Size.CI: 2, Size.FULL: 50}  # on levels that a merchant has to ask for
+# A round has two storms or three. Of equal calls there are 500 storms on each database as it comes, where CI looks.
+ROUNDS: Final = {Size.SHORT: 1, Size.CI: 4, Size.FULL: 40}
+EQUAL: Final = {Size.SHORT: 1, Size.CI: 167, Size.FULL: 334}
+OTHERWISE: Final = {Size.CI: 1, Size.FULL: 10}  # on levels that a merchant has to ask for
 CONTROLS: Final = {Size.SHORT: 3, Size.CI: 3, Size.FULL: 20}
-SETTLERS: Final[Mapping[str, Callable[[Shop], AbstractContextManager[object]]]] = {
+
+
+def rounds_of(storm: Storm, ground: Ground) -> Mapping[Size, int]:
+    """Say how many rounds of a storm there are on a ground."""
+    return OTHERWISE if not ground.usual else EQUAL if storm is one_request else ROUNDS
+
+
+SETTLERS: Final[Mapping[str, Settler]] = {
     "without the unique keys": without_unique_keys,
     "without compare-and-swap": without_compare_and_swap,
 }
@@ -252,11 +303,17 @@ SETTLERS: Final[Mapping[str, Callable[[Shop], AbstractContextManager[object]]]] 
 EXPERIMENTS: Final = (
     *(
         Experiment(
-            name, str(ground), promise, partial(under, ground, storm), ROUNDS if ground.usual else OTHERWISE,
-            missing(ground.driver),
+            name, str(ground), promise, partial(under, ground, storm), rounds_of(storm, ground), missing(ground.driver),
         )
         for name, (storm, promise) in STORMS.items()
         for ground in VARIED
+    ),
+    *(
+        Experiment(
+            "storms of tasks", driver, "16 equal calls in one event loop are one payment, and get 16 equal answers",
+            partial(tasks, driver), {Size.SHORT: 1, Size.CI: 3, Size.FULL: 30}, missing(driver),
+        )
+        for driver in ASYNC_DRIVERS
     ),
     *(
         Experiment(

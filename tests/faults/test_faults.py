@@ -10,10 +10,11 @@ from sqlalchemy import Engine, create_engine, delete, insert, update
 from paytechuz_core.transaction import Millis
 from tests.core.wire import NOW, create, perform
 from tests.databases import REQUIRED
-from tests.faults.__main__ import conduct
 from tests.faults.books import Ledger, audit, doubled, read
+from tests.faults.conduct import conduct
 from tests.faults.every import EXPERIMENTS
 from tests.faults.experiment import Experiment, Size, Tally
+from tests.faults.races import in_turn, serial_outcomes
 from tests.faults.report import html, markdown
 from tests.sql.shop import PAYMENTS, Effect, Order, Shop
 
@@ -94,6 +95,23 @@ def test_what_was_acknowledged_otherwise_than_stored_is_lost(
     ledger.note("b", state, stamp)
     assert audit(engine, ledger).lost
     engine.dispose()
+
+
+# What the races find
+
+
+def test_an_outcome_of_no_order_is_found() -> None:
+    possible = serial_outcomes("nothing", ("create a", "create b"))
+    assert len(possible) == 2
+    (first, _), states, effects = in_turn("nothing", ("create a", "create b"))
+    (second, _), *_ = in_turn("nothing", ("create b", "create a"))
+    assert ((first, second), (*states, ("b1", 1)), effects) not in possible  # two holders of one order
+    possible = serial_outcomes("created", ("perform a", "cancel a"))
+    answers, states, effects = in_turn("created", ("perform a", "cancel a"))
+    assert (answers, states, effects) in possible
+    assert (answers, states, (*effects, ("paid", "a1"))) not in possible  # paid twice
+    assert (answers, states, effects[1:]) not in possible  # a refund that the shop was not told of
+    assert (answers, (("a1", 2),), effects) not in possible  # a refund that is answered and not stored
 
 
 # How an experiment is judged

@@ -9,6 +9,7 @@ say no more than `self.db.get(self.model, key)` and `self.db.commit()`; tests wh
 `session`, and a client whose ORM is another (`has_session = False`) is left out of them.
 """
 
+import asyncio
 import base64
 import io
 import json
@@ -22,6 +23,7 @@ from decimal import Decimal
 from functools import cached_property, partial
 from inspect import isawaitable
 from typing import Annotated, Any, ClassVar, Final, TypeVar
+from unittest.mock import patch
 from urllib.parse import unquote
 from uuid import UUID, uuid4
 
@@ -32,13 +34,15 @@ from fastapi import Depends, FastAPI, Request, Response
 from flask import Flask
 from flask import Response as FlaskResponse
 from flask import request as flask_request
-from sqlalchemy import Engine, Numeric, String, Uuid, delete, event, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy import Engine, Numeric, String, Uuid, create_engine, delete, event, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from paytechuz.integrations import fastapi, flask
 from paytechuz_core.handler import Expiry
-from paytechuz_core.sql import PaymentTransaction
+from paytechuz_core.sql import PaymentTransaction, run_migrations
+from tests.databases import SYNC
+from tests.databases import Database as Place
 
 KEY: Final = "canary#Key:with?colon=and&percent%41"
 """The cash register's key, and the canary that no answer and no log may show. Real ones hold such characters too."""
@@ -337,6 +341,19 @@ class Database:
                 connection.execute(delete(table))
 
 
+@contextmanager
+def furnished(place: Place, driver: str, portal: BlockingPortal, *, asynchronous: bool) -> Iterator[Database]:
+    """Make a shop's tables in an empty database, which the shop reaches by this driver."""
+    engine = create_engine(place.url(SYNC[place.name][0] if asynchronous else driver))
+    run_migrations(engine)
+    Base.metadata.create_all(engine)
+    async_engine = create_async_engine(place.url(driver)) if asynchronous else None
+    yield Database(engine, portal, async_engine)
+    if async_engine is not None:
+        portal.call(async_engine.dispose)
+    engine.dispose()
+
+
 @dataclass(eq=False)
 class Client(ABC):
     """A shop of one framework, and Payme calling it.
@@ -558,6 +575,22 @@ class AsgiClient(Client):
         if isinstance(ended, BaseException):
             raise ended
         return ended
+
+    @contextmanager
+    def hung_up_on(self, entered: threading.Event, leave: threading.Event) -> Iterator[None]:
+        """Let the provider hang up once a hook has been entered, which may go on after that."""
+        asend = self.asend
+
+        async def hang_up(*request: Any) -> httpx.Response:
+            call = asyncio.create_task(asend(*request))
+            assert await asyncio.to_thread(entered.wait, PATIENCE)
+            call.cancel()
+            await asyncio.sleep(0)
+            leave.set()
+            return await call
+
+        with patch.object(self, "asend", hang_up):
+            yield
 
     async def asend(
         self, content: bytes | Iterable[bytes], headers: Mapping[str, str | bytes], method: str, path: str

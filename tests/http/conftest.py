@@ -13,16 +13,11 @@ from typing import Any, Final
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from django.db import connections
-from sqlalchemy import create_engine
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from paytechuz_core.sql import run_migrations
 from tests.databases import ASYNC, REQUIRED, SYNC, Unavailable, database_of, sqlite, throw_away
 from tests.databases import Database as Place
-from tests.django.project import add_database, migrate
-from tests.http.clients import CLIENTS, KEY, SECRET, Base, Client, Database, FlaskSync
-from tests.http.django import DjangoClient, DjangoDatabase
+from tests.http.clients import CLIENTS, KEY, SECRET, Client, Database, FlaskSync, furnished
+from tests.http.django import DjangoClient, furnished_by_django
 
 EVERY_CELL: Final = os.environ.get("PAYTECHUZ_EVERY_CELL") == "1"
 Databases = Callable[[str], Database]
@@ -83,21 +78,9 @@ def databases(portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) 
         def database(driver: str, *, asynchronous: bool, django: bool = False) -> Database:
             name = database_of(driver)
             place = place_of(name, "django" if django else "sqlalchemy")
-            engine = create_engine(place.url(SYNC[name][0] if asynchronous else driver))
-            stack.callback(engine.dispose)
             if django:
-                # To connect to MariaDB takes longer than a call, so there one connection stays.
-                add_database(name, place, CONN_MAX_AGE=None if name == "mariadb" else 0)
-                migrate(name, "paytechuz_django")
-                stack.callback(connections[name].close)
-                return DjangoDatabase(engine, portal, alias=name)
-            run_migrations(engine)
-            Base.metadata.create_all(engine)
-            if not asynchronous:
-                return Database(engine, portal)
-            async_engine = create_async_engine(place.url(driver))
-            stack.callback(lambda: portal.call(async_engine.dispose))
-            return Database(engine, portal, async_engine)
+                return stack.enter_context(furnished_by_django(place, portal, alias=name))
+            return stack.enter_context(furnished(place, driver, portal, asynchronous=asynchronous))
 
         yield database
 

@@ -6,16 +6,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from tests.django.project import Router, add_database, migrate
+
+# The project is there, so Django may be asked for the rest.
+# isort: split
+from anyio.from_thread import BlockingPortal
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import path
+from sqlalchemy import create_engine
 
 from paytechuz.integrations.django import ClickWebhookView, PaymeWebhookView
 from paytechuz_core.handler import Expiry
 from paytechuz_django.store import LOCK_SQLITE
-from tests.django.project import Router
+from tests.databases import Database as Place
 from tests.django.shop import models as twins
 from tests.http.clients import FREE, MODELS, Database, Model, Row, Traffic, WsgiClient
 
@@ -63,6 +69,18 @@ class DjangoDatabase(Database):
         if self.engine.dialect.name == "sqlite":
             with self.engine.begin() as connection:
                 connection.exec_driver_sql("DELETE FROM sqlite_sequence")
+
+
+@contextmanager
+def furnished_by_django(place: Place, portal: BlockingPortal, *, alias: str) -> Iterator[DjangoDatabase]:
+    """Make a shop's tables in an empty database as Django does, which knows it by this alias."""
+    # To connect to MariaDB takes longer than a call, so there one connection stays.
+    add_database(alias, place, CONN_MAX_AGE=None if place.name == "mariadb" else 0)
+    migrate(alias, "paytechuz_django")
+    engine = create_engine(place.url(place.sync_drivers[0]))
+    yield DjangoDatabase(engine, portal, alias=alias)
+    engine.dispose()
+    connections[alias].close()
 
 
 class Db:

@@ -22,7 +22,7 @@ from paytechuz_django.models import PaymentTransaction
 from tests.django.shop.models import Order as DjangoOrder
 from tests.http.clients import EXAMPLE, HALF_DAY, KEY
 from tests.http.django import DjangoClient, DjangoWsgi
-from tests.http.test_hooks import CANCELLED, CREATED, PAID, REFUNDED, Move, make
+from tests.http.habits import CANCELLED, CREATED, PAID, REFUNDED, Move, make
 
 pytestmark = pytest.mark.clients.with_args(DjangoClient)
 

@@ -29,7 +29,7 @@ from paytechuz.integrations.flask import (
     PayTechUZ,
     run_migrations,
 )
-from tests.http import test_hooks, test_payme_conformance
+from tests.http import habits, test_hooks, test_payme_conformance
 from tests.http.click import Click
 from tests.http.clients import (
     KEY,
@@ -118,9 +118,9 @@ def test_a_configured_application_is_paid_by_both(shop: Client) -> None:
 
 @extension
 @pytest.mark.every_database
-@pytest.mark.parametrize("habit", test_hooks.GOOD)
+@pytest.mark.parametrize("habit", [*habits.GOOD, *habits.GOOD_OF_A_SESSION])
 def test_what_a_hook_does_with_flasks_session_is_committed_with_the_state(open_shop: Open, habit: Habit) -> None:
-    test_hooks.test_what_a_hook_does_is_committed_with_the_state(open_shop, test_hooks.PAID, habit)
+    test_hooks.test_what_a_hook_does_is_committed_with_the_state(open_shop, habits.PAID, habit)
 
 
 @extension
@@ -128,16 +128,16 @@ def test_what_a_hook_does_with_flasks_session_is_committed_with_the_state(open_s
 @pytest.mark.parametrize(
     "habit",
     [
-        test_hooks.commits_then_raises,
-        test_hooks.rolls_back,
-        test_hooks.closes_the_session,
-        test_hooks.violates_a_unique_key,
-        test_hooks.swallows_a_failed_commit,
+        habits.commits_then_raises,
+        habits.rolls_back,
+        habits.closes_the_session,
+        habits.violates_a_unique_key,
+        habits.swallows_a_failed_commit,
     ],
 )
 def test_a_hook_whose_work_is_lost_leaves_nothing_in_flasks_session_either(open_shop: Open, habit: Habit) -> None:
     test_hooks.test_a_hook_whose_work_is_lost_leaves_nothing_and_the_repetition_can_succeed(
-        open_shop, test_hooks.PAID, habit
+        open_shop, habits.PAID, habit
     )
 
 

@@ -1,23 +1,22 @@
 """The merchant's hooks: their work commits together with the transaction's state, or not at all.
 
-The habits below are what people do in hooks, the documentation's example first. Each is tried in every move of a
-payment, with a `Session` and with an `AsyncSession`, on every database.
+`habits` are what people do in hooks, the documentation's example first. Each is tried in every move of a payment, with
+a `Session` and with an `AsyncSession`, on every database.
 """
 
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, text, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import DBAPIError
 
-from paytechuz import Refused, Transaction
+from paytechuz import Refused
 from tests.http.clients import (
     EXAMPLE,
     FASTAPI,
@@ -33,20 +32,44 @@ from tests.http.clients import (
     FlaskSync,
     Habit,
     Order,
-    basic,
 )  # fmt: skip
 from tests.http.django import DjangoClient
+from tests.http.habits import (
+    BAD,
+    BAD_OF_A_SESSION,
+    BEFORE_A_STOP,
+    CANCELLED,
+    CREATED,
+    DISPUTED_OF_A_SESSION,
+    ENDS,
+    GOOD,
+    GOOD_OF_A_SESSION,
+    MOVES,
+    PAID,
+    REFUNDED,
+    STOPS,
+    Broken,
+    Move,
+    Steps,
+    closes_the_session,
+    commits,
+    commits_then_changes_more_and_raises,
+    commits_then_raises,
+    hook,
+    leaves_a_unique_violation_for_the_end,
+    leaves_its_changes_uncommitted,
+    make,
+    only_flushes,
+    raises,
+    rolls_back,
+    rolls_back_then_commits,
+    stopped_by,
+    stored,
+    swallows_a_failed_commit,
+    violates_a_unique_key,
+)
 
 Open = Callable[..., Client]
-Steps = Generator[Any, Any, Any]
-
-
-class Broken(Exception):  # noqa: N818 - named for what it stands for
-    """The shop's own bug."""
-
-
-class Gone(BaseException):
-    """What is no `Exception`: a worker that is told to stop."""
 
 
 def of_a_session(habit: Habit) -> Any:
@@ -54,287 +77,9 @@ def of_a_session(habit: Habit) -> Any:
     return pytest.param(habit, marks=pytest.mark.session, id=habit.__name__)
 
 
-# What hooks do: good habits
-
-
-def works(self: Any, transaction: Any) -> Steps:
-    """Leave a mark on the order, so that all that this hook did can be seen; commits nothing."""
-    order = yield self.db.get(self.model, transaction.account_id)
-    order.status, order.paid = "touched", order.paid + 1
-    return order
-
-
-def commits(self: Any, transaction: Any) -> Steps:
-    yield from works(self, transaction)
-    yield self.db.commit()
-
-
-def commits_each_step(self: Any, transaction: Any) -> Steps:
-    order = yield self.db.get(self.model, transaction.account_id)
-    order.status = "touched"
-    yield self.db.commit()
-    order = yield self.db.get(self.model, transaction.account_id)
-    order.paid += 1
-    yield self.db.commit()
-
-
-def leaves_its_changes_uncommitted(self: Any, transaction: Any) -> Steps:
-    yield from works(self, transaction)
-
-
-def only_flushes(self: Any, transaction: Any) -> Steps:
-    yield from works(self, transaction)
-    yield self.db.flush()
-
-
-def rolls_back_then_commits(self: Any, transaction: Any) -> Steps:
-    order = yield from works(self, transaction)
-    order.paid = 100
-    yield self.db.flush()
-    yield self.db.rollback()
-    yield from commits(self, transaction)
-
-
-def handles_a_failed_statement_in_a_savepoint(self: Any, transaction: Any) -> Steps:
-    savepoint = self.db.begin_nested()
-    if hasattr(savepoint, "__await__"):
-        savepoint = yield savepoint
-    with suppress(IntegrityError):
-        yield self.db.execute(insert(Order).values(id=transaction.account_id, amount=1))
-    yield savepoint.rollback()
-    yield from commits(self, transaction)
-
-
-def works_in_a_savepoint_of_its_own(self: Any, transaction: Any) -> Steps:
-    savepoint = self.db.begin_nested()
-    if hasattr(savepoint, "__await__"):
-        savepoint = yield savepoint
-    yield from works(self, transaction)
-    yield savepoint.commit()
-
-
-def begins_and_commits_by_itself(self: Any, transaction: Any) -> Steps:
-    begun = self.db.begin()
-    if hasattr(begun, "__await__"):
-        begun = yield begun
-    yield from works(self, transaction)
-    yield begun.commit()
-
-
-def leaves_a_savepoint_open(self: Any, transaction: Any) -> Steps:
-    savepoint = self.db.begin_nested()
-    if hasattr(savepoint, "__await__"):
-        yield savepoint
-    yield from works(self, transaction)
-
-
-GOOD = (
-    commits,
-    commits_each_step,
-    of_a_session(leaves_its_changes_uncommitted),
-    of_a_session(only_flushes),
-    of_a_session(rolls_back_then_commits),
-    of_a_session(handles_a_failed_statement_in_a_savepoint),
-    of_a_session(works_in_a_savepoint_of_its_own),
-    of_a_session(begins_and_commits_by_itself),
-    of_a_session(leaves_a_savepoint_open),
-)
-
-# What hooks do: habits whose work is lost
-
-
-def raises(self: Any, transaction: Any) -> Steps:
-    yield from works(self, transaction)
-    raise Broken
-
-
-def commits_then_raises(self: Any, transaction: Any) -> Steps:
-    yield from commits(self, transaction)
-    raise Broken
-
-
-def commits_then_changes_more_and_raises(self: Any, transaction: Any) -> Steps:
-    yield from commits(self, transaction)
-    yield from works(self, transaction)
-    yield self.db.flush()
-    raise Broken
-
-
-def rolls_back(self: Any, transaction: Any) -> Steps:
-    yield from works(self, transaction)
-    yield self.db.rollback()
-
-
-def flushes_then_rolls_back(self: Any, transaction: Any) -> Steps:
-    yield from only_flushes(self, transaction)
-    yield self.db.rollback()
-
-
-def closes_the_session(self: Any, transaction: Any) -> Steps:
-    yield from only_flushes(self, transaction)
-    yield self.db.close()
-
-
-def violates_a_unique_key(self: Any, transaction: Any) -> Steps:
-    yield from works(self, transaction)
-    self.db.add(Order(amount=1, voucher="taken"))
-    yield self.db.commit()
-
-
-def leaves_a_unique_violation_for_the_end(self: Any, transaction: Any) -> Steps:
-    yield from works(self, transaction)
-    self.db.add(Order(amount=1, voucher="taken"))
-
-
-def swallows_a_failed_commit(self: Any, transaction: Any) -> Steps:
-    yield from works(self, transaction)
-    self.db.add(Order(amount=1, voucher="taken"))
-    with suppress(IntegrityError):
-        yield self.db.commit()
-
-
-def swallows_a_failed_commit_and_rolls_back(self: Any, transaction: Any) -> Steps:
-    yield from works(self, transaction)
-    self.db.add(Order(amount=1, voucher="taken"))
-    try:
-        yield self.db.commit()
-    except IntegrityError:
-        yield self.db.rollback()
-
-
-BAD = (
-    raises,
-    commits_then_raises,
-    of_a_session(commits_then_changes_more_and_raises),
-    of_a_session(rolls_back),
-    of_a_session(flushes_then_rolls_back),
-    of_a_session(closes_the_session),
-    of_a_session(violates_a_unique_key),
-    of_a_session(leaves_a_unique_violation_for_the_end),
-    of_a_session(swallows_a_failed_commit),
-    of_a_session(swallows_a_failed_commit_and_rolls_back),
-)
-
-# What hooks do: habits that databases see differently, and whose outcome must only be whole
-
-
-def swallows_a_failed_statement(self: Any, transaction: Any) -> Steps:
-    yield from works(self, transaction)
-    yield self.db.flush()
-    with suppress(IntegrityError):  # PostgreSQL now ignores everything until a rollback; the others go on
-        yield self.db.execute(insert(Order).values(amount=1, voucher="taken"))
-
-
-def swallows_a_failed_statement_first(self: Any, transaction: Any) -> Steps:
-    with suppress(IntegrityError):
-        yield self.db.execute(insert(Order).values(amount=1, voucher="taken"))
-    with suppress(Exception):
-        yield from works(self, transaction)
-
-
-def commits_then_rolls_back(self: Any, transaction: Any) -> Steps:
-    yield from commits(self, transaction)
-    yield self.db.rollback()
-
-
-def commits_then_closes_the_session(self: Any, transaction: Any) -> Steps:
-    yield from commits(self, transaction)
-    yield self.db.close()
-
-
-def rolls_back_behind_the_sessions_back(self: Any, transaction: Any) -> Steps:
-    yield from only_flushes(self, transaction)
-    with suppress(DBAPIError):
-        yield self.db.execute(text("ROLLBACK"))
-
-
-def loses_its_connection(self: Any, transaction: Any) -> Steps:
-    yield from only_flushes(self, transaction)
-    yield self.db.invalidate()
-
-
-def forgets_its_objects(self: Any, transaction: Any) -> Steps:
-    yield from only_flushes(self, transaction)
-    self.db.expunge_all()
-
-
-DISPUTED = (
-    swallows_a_failed_statement,
-    swallows_a_failed_statement_first,
-    commits_then_rolls_back,
-    commits_then_closes_the_session,
-    rolls_back_behind_the_sessions_back,
-    loses_its_connection,
-    forgets_its_objects,
-)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a habit is given where there is no transaction yet."""
-
-    account_id: int
-
-
-@dataclass(frozen=True)
-class Move:
-    """One move of a payment: the hook that tells of it, what comes before it, and the call that makes it."""
-
-    hook: str
-    before: tuple[str, ...]
-    call: str
-    state: int
-
-    def __str__(self) -> str:
-        return f"{self.hook}-{self.state}"
-
-    def prepare(self, shop: Client) -> Any:
-        """Bring an order to just before the move."""
-        order = shop.database.order()
-        for method in self.before:
-            make(shop, method, order).ok()
-        return order
-
-
-CREATED = Move("transaction_created", (), "create", 1)
-PAID = Move("successfully_payment", ("create",), "perform", 2)
-CANCELLED = Move("cancelled_payment", ("create",), "cancel", -1)
-REFUNDED = Move("cancelled_payment", ("create", "perform"), "cancel", -2)
-MOVES = (CREATED, PAID, REFUNDED)
-"""Each hook that tells of a move once; a cancel before payment calls the same hook as a refund."""
-
-
-def make(shop: Client, method: str, order: Any) -> Answer:
-    """Make one call of the payment "a"."""
-    answer: Answer = shop.create("a", order) if method == "create" else getattr(shop, method)("a")
-    return answer
-
-
-def hook(name: str, habit: Callable[[Any, Any], Any], *, times: int = 1000) -> Habit:
-    """Make a hook of a habit; after that many calls it only commits, as a shop whose bug is mended."""
-    calls = []
-
-    def run(self: Any, *arguments: Any) -> Steps:
-        calls.append(arguments)
-        found = [each for each in arguments if isinstance(each, Transaction)]
-        steps = (habit if len(calls) <= times else commits)(self, found[0] if found else Asked(arguments[-1].id))
-        if isinstance(steps, Generator):  # a habit of Django's own has no session whose methods to yield
-            yield from steps
-        return True  # for those that are asked
-
-    run.__name__ = name
-    return run
-
-
-def stored(shop: Client) -> Any:
-    """Everything in the database."""
-    with shop.database.engine.connect() as connection:
-        return shop.database.payments(), connection.execute(select(Order.__table__).order_by(Order.id)).all()
-
-
 @pytest.mark.every_database
 @pytest.mark.parametrize("move", MOVES, ids=str)
-@pytest.mark.parametrize("habit", GOOD)
+@pytest.mark.parametrize("habit", [*GOOD, *map(of_a_session, GOOD_OF_A_SESSION)])
 def test_what_a_hook_does_is_committed_with_the_state(open_shop: Open, move: Move, habit: Habit) -> None:
     shop = open_shop(habits=[hook(move.hook, habit)])
     order = move.prepare(shop)
@@ -347,7 +92,7 @@ def test_what_a_hook_does_is_committed_with_the_state(open_shop: Open, move: Mov
 
 @pytest.mark.every_database
 @pytest.mark.parametrize("move", MOVES, ids=str)
-@pytest.mark.parametrize("habit", BAD)
+@pytest.mark.parametrize("habit", [*BAD, *map(of_a_session, BAD_OF_A_SESSION)])
 def test_a_hook_whose_work_is_lost_leaves_nothing_and_the_repetition_can_succeed(
     open_shop: Open, move: Move, habit: Habit
 ) -> None:
@@ -391,7 +136,7 @@ def test_a_hook_that_is_asked_and_whose_work_is_lost_leaves_nothing(open_shop: O
 @pytest.mark.session
 @pytest.mark.every_database
 @pytest.mark.parametrize("move", [PAID, REFUNDED], ids=str)
-@pytest.mark.parametrize("habit", DISPUTED)
+@pytest.mark.parametrize("habit", DISPUTED_OF_A_SESSION)
 def test_a_success_is_whole_and_a_system_error_is_nothing(open_shop: Open, move: Move, habit: Habit) -> None:
     shop = open_shop(habits=[hook(move.hook, habit)])
     shop.database.order(voucher="taken")
@@ -456,22 +201,12 @@ def test_a_deadlock_inside_a_hook_starts_the_call_over_even_where_the_hook_swall
     assert len(tries) > 2, "the database saw no deadlock"
 
 
-def nothing(self: Any, transaction: Any) -> Steps:
-    del self, transaction
-    yield None
-
-
 @pytest.mark.every_database
-@pytest.mark.parametrize("gone", [Gone, asyncio.CancelledError])
-@pytest.mark.parametrize("done", [nothing, works, commits])
+@pytest.mark.parametrize("gone", STOPS)
+@pytest.mark.parametrize("done", BEFORE_A_STOP)
 def test_a_hook_that_stops_the_worker_leaves_nothing(open_shop: Open, done: Habit, gone: type[BaseException]) -> None:
     """Before its work, after it, and after a commit of its own."""
-
-    def stops(self: Any, transaction: Any) -> Steps:
-        yield from done(self, transaction)
-        raise gone
-
-    shop = open_shop(habits=[hook("successfully_payment", stops, times=1)])
+    shop = open_shop(habits=[hook("successfully_payment", stopped_by(gone, done), times=1)])
     order = PAID.prepare(shop)
     before = stored(shop)
     with pytest.raises(gone):
@@ -481,10 +216,10 @@ def test_a_hook_that_stops_the_worker_leaves_nothing(open_shop: Open, done: Habi
     assert shop.database.find(order).paid == 1
 
 
-@pytest.mark.clients(FlaskSync, DjangoClient)  # in an event loop these two end the loop, and all that is in it
+@pytest.mark.clients(FlaskSync, DjangoClient)
 @pytest.mark.every_database
-@pytest.mark.parametrize("gone", [SystemExit, KeyboardInterrupt])
-@pytest.mark.parametrize("done", [nothing, works, commits])
+@pytest.mark.parametrize("gone", ENDS)
+@pytest.mark.parametrize("done", BEFORE_A_STOP)
 def test_a_hook_that_ends_the_process_leaves_nothing(open_shop: Open, done: Habit, gone: type[BaseException]) -> None:
     test_a_hook_that_stops_the_worker_leaves_nothing(open_shop, done, gone)
 
@@ -504,21 +239,8 @@ def test_a_request_cancelled_while_its_hook_runs_is_done_entirely_or_not_at_all(
 
     shop = open_shop(habits=[hook(move.hook, waits)])
     order = move.prepare(shop)
-    account = f'"time": {NOON}, "amount": {TIYIN}, "account": {{"order_id": "{order}"}}'
-    method = {"create": "CreateTransaction", "perform": "PerformTransaction"}[move.call]
-    body = f'{{"method": "{method}", "params": {{"id": "a", {account}}}}}'.encode()
-
-    async def cancel_midway() -> bool:
-        request = asyncio.create_task(shop.asend(body, {"Authorization": basic(KEY)}, "POST", "/payme"))
-        assert await asyncio.to_thread(entered.wait, PATIENCE)
-        request.cancel()
-        await asyncio.sleep(0)
-        leave.set()
-        with suppress(asyncio.CancelledError):
-            await request
-        return request.cancelled()
-
-    assert shop.database.portal.call(cancel_midway), "the request itself ends as cancelled"
+    with pytest.raises(asyncio.CancelledError), shop.hung_up_on(entered, leave):
+        make(shop, move.call, order)
     found = shop.database.find(order)
     if shop.database.states().get("a") == move.state:
         assert (found.status, found.paid) == ("touched", 1)

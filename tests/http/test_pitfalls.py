@@ -15,7 +15,7 @@ from sqlalchemy import Select, inspect, text
 
 from paytechuz import checkout_link, som_to_tiyin
 from tests.core.click_wire import prepare_id
-from tests.http import test_bad_input, test_drivers, test_hooks, test_payme_conformance
+from tests.http import habits, test_bad_input, test_drivers, test_hooks, test_payme_conformance
 from tests.http.click import Click
 from tests.http.clients import (
     EXAMPLE,
@@ -88,18 +88,18 @@ def test_pitfall_08_perform_against_cancel_ends_as_it_was_answered(shop: Client)
     test_payme_conformance.test_t36_perform_and_cancel_at_once_agree_on_one_end(shop)
 
 
-@pytest.mark.parametrize("habit", [test_hooks.raises, test_hooks.commits_then_raises])
+@pytest.mark.parametrize("habit", [habits.raises, habits.commits_then_raises])
 def test_pitfall_09_a_paid_hook_that_raises_is_repeated_until_it_has_run_once(open_shop: Open, habit: Any) -> None:
-    shop = open_shop(habits=[test_hooks.hook("successfully_payment", habit, times=2)])
+    shop = open_shop(habits=[habits.hook("successfully_payment", habit, times=2)])
     order = shop.database.order()
     shop.create("a", order).ok()
     assert [shop.perform("a").code for _ in range(4)] == [-32400, -32400, None, None]
     assert (shop.database.find(order).paid, len(shop.heard)) == (1, 3)
 
 
-@pytest.mark.parametrize("habit", [test_hooks.raises, test_hooks.commits_then_raises])
+@pytest.mark.parametrize("habit", [habits.raises, habits.commits_then_raises])
 def test_pitfall_10_a_refund_hook_that_raises_keeps_the_payment_until_it_has_run(open_shop: Open, habit: Any) -> None:
-    shop = open_shop(habits=[test_hooks.hook("cancelled_payment", habit, times=1)])
+    shop = open_shop(habits=[habits.hook("cancelled_payment", habit, times=1)])
     order = shop.database.order()
     shop.pay("a", order)
     assert (shop.cancel("a").code, shop.database.states(), shop.database.find(order).paid) == (-32400, {"a": 2}, 0)

@@ -63,6 +63,7 @@ from tests.core.wire import (
     perform,
     post,
 )
+from tests.faults.books import check_books
 from tests.sql.shop import (
     PRICE,
     SETTINGS,
@@ -75,7 +76,6 @@ from tests.sql.shop import (
     async_shop,
     opened,
 )
-from tests.sql.test_concurrency import check_books
 
 PATIENCE: Final = 60
 """Seconds after which a test gives up waiting for a thread: far more than it takes."""
@@ -228,7 +228,7 @@ def test_of_two_calls_at_once_on_one_session_the_second_is_told_the_fix(
         says(log, IN_USE)
         assert (shop.states(), shop.effects()) == ({"a": 2, "b": 1}, [("paid", "a")])
         assert ask(handler(db, **SETTINGS), perform("b"))["state"] == 2
-    check_books(shop)
+    check_books(shop.engine)
 
 
 @on_postgresql
@@ -252,7 +252,7 @@ def test_a_storm_on_one_session_of_the_whole_module_acknowledges_only_what_is_st
             assert {name for name, state in shop.states().items() if state == 2} == paid.keys()
             assert [shop.status(order) for order in paid.values()] == ["paid"] * len(paid)
             assert [shop.status(order) for order in waiting_for.values()] == ["pending"] * len(waiting_for)
-            check_books(shop)
+            check_books(shop.engine)
             if not waiting_for:
                 break
     assert not waiting_for
@@ -290,7 +290,7 @@ def test_a_scoped_session_in_an_async_route_serves_one_call_at_a_time(
     assert (first["state"], second["code"]) == (2, -32400)
     says(log, IN_USE)
     assert (shop.states(), shop.status(orders["a"]), shop.status(orders["b"])) == ({"a": 2, "b": 1}, "paid", "pending")
-    check_books(shop)
+    check_books(shop.engine)
 
 
 @with_async_drivers
