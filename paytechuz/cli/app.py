@@ -4,6 +4,8 @@ from typing import Final
 
 import typer
 
+from paytechuz.cli import serve
+
 ABOUT: Final = """
 Payme and Click on your own machine.
 
@@ -25,3 +27,6 @@ app = typer.Typer(
 @app.callback()
 def paytechuz() -> None:
     """Take no options of its own."""
+
+
+app.command(epilog=serve.EXAMPLE)(serve.serve)

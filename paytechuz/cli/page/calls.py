@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from paytechuz.cli.config import Wrong
-from paytechuz.cli.page.watch import Watch
+from paytechuz.cli.page.watch import Watch, account_key
 from paytechuz_core.money import Tiyin, som_to_tiyin
 from paytechuz_core.testing import Answer, Attempt, ClickAnswer, ClickTill, Order, Step, Till
 from paytechuz_core.testing import click as click_suite
@@ -20,7 +20,7 @@ from paytechuz_core.testing.till import TIME, Expected, account_error, error, re
 from paytechuz_core.transaction import Millis, State
 
 STATES: Final = ("awaiting", "held", "paid", "unknown")
-"""An account's states, in the order of Payme's sandbox: it awaits payment, is being paid, is paid or closed, is none."""
+"""An account's states, in the order of Payme's sandbox: awaits payment, being paid, paid or closed, unknown."""
 
 PAYME_CALLS: Final = (
     "CheckPerformTransaction", "CreateTransaction", "PerformTransaction", "CancelTransaction", "CheckTransaction",
@@ -104,13 +104,13 @@ def brought(till: Till | ClickTill, order: Order, state: str) -> Iterator[Step]:
 def payme_call(till: Till, asked: Asked) -> Step:
     """Make a call of Payme's."""
     transaction, amount, order = asked.word("transaction"), asked.amount, asked.order
-    time = now() - asked.whole("age", 0)
+    born = now() - asked.whole("age", 0)
     match asked.word("call"):
         case "CheckPerformTransaction":
             answer, wanted = till.check_perform(order, amount), admitted(asked, suite.ALLOWED, suite.FREE)
         case "CreateTransaction":
-            params = {"id": transaction, "time": time, "amount": amount, "account": dict(order.account)}
-            wanted = creating(asked, transaction, time)
+            params = {"id": transaction, "time": born, "amount": amount, "account": dict(order.account)}
+            wanted = creating(asked, transaction, born)
             answer = till.call("CreateTransaction", params)
         case "PerformTransaction":
             wanted = performing(asked, transaction)
@@ -157,10 +157,10 @@ def admitted(asked: Asked, allowed: Expected, why: str) -> Judged:
             return allowed, why
 
 
-def creating(asked: Asked, transaction: str, time: Millis) -> Judged:
+def creating(asked: Asked, transaction: str, born: Millis) -> Judged:
     """Say what must be answered to Create, new or repeated."""
     match asked.watch.state("payme", transaction):
-        case None if now() - time > suite.LIFETIME:
+        case None if now() - born > suite.LIFETIME:
             return error(suite.CANNOT_PERFORM), suite.LATE
         case None:
             return admitted(asked, result(state=1, create_time=TIME), suite.BORN)
@@ -191,8 +191,12 @@ def cancelling(asked: Asked, transaction: str) -> Judged:
     ended = result(state=-abs(state), cancel_time=TIME)
     if state != State.SUCCESSFULLY:
         return ended, suite.GIVE_UP
-    kept = f"{ended.text}, or {CANNOT_CANCEL}"
-    return Expected(kept, lambda it: ended.holds(it) or it.code == CANNOT_CANCEL), suite.GIVE_UP
+    return or_kept(ended), suite.GIVE_UP
+
+
+def or_kept(refunded: Expected) -> Expected:
+    """Expect a refund, or a shop that gives no money back."""
+    return Expected(f"{refunded.text}, or {CANNOT_CANCEL}", lambda it: refunded.holds(it) or it.code == CANNOT_CANCEL)
 
 
 def looking(asked: Asked, transaction: str) -> Judged:
@@ -210,13 +214,16 @@ def click_call(till: ClickTill, asked: Asked) -> Step:
     attempt = Attempt(till, asked.order, number, payment)
     attempt.prepare_id = asked.whole("prepare_id", asked.attempts.get(str(number), 1))
     state, amount = asked.watch.state("click", str(number)), som(asked.amount)
-    match asked.word("call"):
+    match asked.word("call"):  # what must be answered is said first: the answer changes what is known
         case "Prepare":
-            return click_judged(attempt.prepare(amount=amount), *preparing(asked, state))
+            wanted = preparing(asked, state)
+            return click_judged(attempt.prepare(amount=amount), *wanted)
         case "Complete":
-            return click_judged(attempt.complete(amount=amount), *completing(state))
+            wanted = completing(asked, str(number))
+            return click_judged(attempt.complete(amount=amount), *wanted)
         case "Cancel":
-            return click_judged(attempt.complete(click_suite.NOT_DEBITED, amount=amount), *giving_up(state))
+            wanted = giving_up(state)
+            return click_judged(attempt.complete(click_suite.NOT_DEBITED, amount=amount), *wanted)
         case other:
             message = f"Click has no call {other!r}"
             raise Wrong(message)
@@ -237,7 +244,7 @@ def preparing(asked: Asked, state: int | None) -> tuple[tuple[int, ...], str]:
     match state:
         case None if asked.state == "unknown":
             return (click_suite.UNKNOWN_ORDER,), click_suite.EXISTS
-        case None if (asked.amount <= 0 if asked.top_up else asked.amount != asked.order.amount_tiyin):
+        case None if asked.amount <= 0 if asked.top_up else asked.amount != asked.order.amount_tiyin:
             return (click_suite.WRONG_AMOUNT,), click_suite.EXACT
         case None if asked.state == "paid" and not asked.top_up:
             return (click_suite.ALREADY_PAID, click_suite.UNKNOWN_ORDER), click_suite.PAID_ONCE
@@ -253,15 +260,21 @@ def preparing(asked: Asked, state: int | None) -> tuple[tuple[int, ...], str]:
             return (click_suite.CANCELLED, click_suite.ALREADY_PAID), click_suite.DEAD
 
 
-def completing(state: int | None) -> tuple[tuple[int, ...], str]:
+def completing(asked: Asked, number: str) -> tuple[tuple[int, ...], str]:
     """Say what must be answered to Complete."""
-    match state:
-        case None | State.INITIATING:
-            return (), ""  # whether number, order and amount are those of the attempt, only the shop can tell
-        case State.SUCCESSFULLY:
-            return (click_suite.ALREADY_PAID,), click_suite.PAID_ONCE
-        case _:
-            return (click_suite.CANCELLED,), click_suite.DEAD
+    known = asked.watch.transactions.get(("click", number))
+    if known is None:
+        return (), ""
+    if known.state == State.SUCCESSFULLY:
+        return (click_suite.ALREADY_PAID,), click_suite.PAID_ONCE
+    if known.state < 0:
+        return (click_suite.CANCELLED,), click_suite.DEAD
+    changed = known.account != account_key(asked.order.account) or asked.amount != asked.order.amount_tiyin
+    if changed or asked.word("prepare_id"):
+        return (), ""  # another order, amount or number than the attempt's: which code it is, its own scenarios say
+    if not asked.top_up and number != asked.watch.newest("click", known.account):
+        return (click_suite.CANCELLED,), click_suite.SUPERSEDED
+    return (click_suite.SUCCESS,), click_suite.DELIVERED
 
 
 def giving_up(state: int | None) -> tuple[tuple[int, ...], str]:

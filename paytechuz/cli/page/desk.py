@@ -6,7 +6,7 @@ line of JSON. Keys stay in here: no event holds one, whatever the endpoint answe
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
@@ -139,6 +139,7 @@ class Desk:
             "new_order": self.source.new_order,
             "status": self.source.status,
             "scenarios": [{"name": each.name, "about": each.about} for each in self.scenarios()],
+            "calls": calls.PAYME_CALLS if settings.gateway == "payme" else calls.CLICK_CALLS,
             "problem": self.problem(),
         }
 
@@ -305,8 +306,9 @@ class Desk:
                 message = "open a payer's link first"
                 raise Wrong(message)
             order, till = self.link.order, self.speaker().playing.till
+            visit = checkout.Visit(self.watch, self.attempts, self.settings.top_up)
             payer = Customer(lambda: order, lambda _: None)
-            yield from self.played(checkout.scenario_of(till, action, self.watch, top_up=self.settings.top_up), payer)
+            yield from self.played(checkout.scenario_of(till, action, visit), payer)
 
     def repeat(self, number: int) -> Iterator[Told]:
         """Say something again, byte for byte."""
@@ -390,13 +392,15 @@ class Desk:
         self.attempts[said.transaction] = number
         return number
 
-    def told(self, events: Iterable[Told]) -> Iterator[bytes]:
+    def told(self, events: Iterable[Told]) -> Generator[bytes]:
         """Write events as lines of JSON; what goes wrong on the way is the last of them."""
         try:
             for event in events:
                 yield self.line(event)
         except (Wrong, Lacking, OSError) as wrong:
             yield self.line({"kind": "error", "text": str(wrong)})
+        except Exception as error:  # noqa: BLE001 - of the shop's own function, which whoever wrote it wants to read
+            yield self.line({"kind": "error", "text": f"{type(error).__name__}: {error}"})
 
     def line(self, event: Told) -> bytes:
         """Write one event, without keys."""

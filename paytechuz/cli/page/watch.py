@@ -25,7 +25,7 @@ Id: TypeAlias = tuple[str, str]
 class Said:
     """What a request says: the provider's name of the call, and what of it matters here.
 
-    `failed` is Click's negative `error`: the customer was not debited.
+    `failed` is Click's negative `error`: the customer was not debited. `payment` is its number of the payment.
     """
 
     call: str
@@ -33,6 +33,7 @@ class Said:
     account: str = ""
     time: Millis | None = None
     failed: bool = False
+    payment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,12 @@ class Move:
 
 @dataclass(slots=True)
 class Known:
-    """A transaction as the answers have told it: whose account it is, Payme's time of it, and its state."""
+    """A transaction as the answers have told it: its account, Payme's time of it, its state, Click's payment."""
 
     account: str
     time: Millis | None
     state: int
+    payment: str = ""
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ class Watch:
         if not said.transaction or after is None:
             return None
         if known is None:
-            self.transactions[gateway, said.transaction] = Known(said.account, said.time, after)
+            self.transactions[gateway, said.transaction] = Known(said.account, said.time, after, said.payment)
             # Whoever asks for the first time cannot know where it came from; only a reservation begins.
             return Move(said.transaction, 0 if after == State.INITIATING else None, after, allowed=True)
         before, known.state = known.state, after
@@ -78,6 +80,13 @@ class Watch:
         """Give a transaction's state; None where it was never seen."""
         known = self.transactions.get((gateway, transaction))
         return None if known is None else known.state
+
+    def newest(self, gateway: str, account: str) -> str | None:
+        """Give the transaction for an account that was begun last."""
+        numbers = [
+            number for (name, number), known in self.transactions.items() if (name, known.account) == (gateway, account)
+        ]
+        return numbers[-1] if numbers else None
 
     def account_state(self, account: str) -> str | None:
         """Say what its transactions have made of an account, in the words of Payme's sandbox; None of an unseen one."""
@@ -112,7 +121,14 @@ def read_request(gateway: str, asked: str) -> Said:
     form = dict(parse_qsl(asked, keep_blank_values=True, errors="surrogateescape"))
     call = {"0": "Prepare", "1": "Complete"}.get(form.get("action", ""), "?")
     failed = form.get("error", "").startswith("-")
-    return Said(call, form.get("click_trans_id", ""), form.get("merchant_trans_id", ""), None, failed)
+    return Said(
+        call,
+        form.get("click_trans_id", ""),
+        form.get("merchant_trans_id", ""),
+        None,
+        failed,
+        form.get("click_paydoc_id", ""),
+    )
 
 
 def state_told(gateway: str, said: Said, answer: str, before: int | None) -> int | None:
