@@ -35,6 +35,12 @@ LONG_ENOUGH: Final = 6
 
 HIDDEN: Final = "•••"
 BUSY: Final = "something is being played; stop it first"
+NO_LINK: Final = "open a payer's link first"
+NEW_ORDER: Final = "a new order"
+AGAIN: Final = "said again"
+EDITED: Final = "edited and said"
+SAME: Final = "the same answer as before, byte for byte"
+OTHER: Final = "another answer than before"
 
 Told: TypeAlias = dict[str, Any]
 """What the page is told: one line of JSON."""
@@ -282,7 +288,7 @@ class Desk:
                 placed = Order(dict.fromkeys(placed.account, calls.NOBODYS), placed.amount_tiyin)
             self.prices[account_key(placed.account)] = placed.amount_tiyin
             if state in ("held", "paid"):
-                yield {"kind": "scenario", "name": "a new order", "about": ""}
+                yield {"kind": "scenario", "name": NEW_ORDER, "about": ""}
                 speaker.news()
                 for step in calls.brought(speaker.playing.till, placed, state):
                     yield self.step(speaker, step)
@@ -303,8 +309,7 @@ class Desk:
         """Do what a payer may do at the checkout."""
         with self.turn():
             if self.link is None or self.link.order is None:
-                message = "open a payer's link first"
-                raise Wrong(message)
+                raise Wrong(NO_LINK)
             order, till = self.link.order, self.speaker().playing.till
             visit = checkout.Visit(self.watch, self.attempts, self.settings.top_up)
             payer = Customer(lambda: order, lambda _: None)
@@ -314,7 +319,7 @@ class Desk:
         """Say something again, byte for byte."""
         with self.turn():
             heard = self.known(number)
-            yield from self.said_again(heard, heard.exchange.asked, "said again")
+            yield from self.said_again(heard, heard.exchange.asked, AGAIN)
 
     def send(self, number: int, body: str, *, sign: bool) -> Iterator[Told]:
         """Say something else in place of what was said; where `sign` asks for it, a form of Click's is signed anew."""
@@ -325,7 +330,7 @@ class Desk:
                 form = dict(parse_qsl(body, keep_blank_values=True, errors="surrogateescape"))
                 form["sign_string"] = till.signature(form)
                 body = urlencode(form, errors="surrogateescape")
-            yield from self.said_again(heard, body, "edited and said")
+            yield from self.said_again(heard, body, EDITED)
 
     def known(self, number: int) -> Heard:
         """Give an exchange of the conversation."""
@@ -347,7 +352,7 @@ class Desk:
             yield self.step(speaker, Step("", call, "an answer", f"none: {lost}", ok=False, why=SILENCE))
         else:
             same = (status, text(answer)) == (before.status, before.answer)
-            got = "the same answer as before, byte for byte" if same else "another answer than before"
+            got = SAME if same else OTHER
             yield self.step(speaker, Step("", call, calls.ANY, got, ok=True, why="", skipped=True))
 
     # What the page is told
@@ -364,6 +369,8 @@ class Desk:
         if len(self.heard) > REMEMBERED:
             del self.heard[next(iter(self.heard))]
         move, said = self.watch.see(gateway, exchange), read_request(gateway, exchange.asked)
+        known = self.watch.transactions.get((gateway, said.transaction))
+        account = said.account or (known.account if known else "")
         answer = exchange.answer if len(exchange.answer) <= SHOWN else exchange.answer[:SHOWN] + "…"
         return {
             "number": number,
@@ -375,8 +382,8 @@ class Desk:
             "status": exchange.status,
             "answer_pretty": pretty(answer),
             "took": exchange.took,
-            "account": said.account,
-            "account_state": self.watch.account_state(said.account),
+            "account": account,
+            "account_state": self.watch.account_state(account),
             "transaction": said.transaction,
             "prepare_id": self.prepare_id(gateway, said, exchange.answer),
             "move": None if move is None else asdict(move),

@@ -83,18 +83,19 @@ class Door:
     def refuses(self, method: str, headers: Mapping[str, str]) -> Refusal | None:
         """Say why a request is not served; None where it is."""
         hosts = {f"{LOOPBACK}:{self.port}", f"localhost:{self.port}"}
-        if headers.get("Host") not in hosts:
+        headers = {name.lower(): value for name, value in headers.items()}
+        if headers.get("host") not in hosts:
             return Refusal(HTTPStatus.MISDIRECTED_REQUEST, f"this page is at http://{LOOPBACK}:{self.port}/ only")
         if method == "GET":
             return None
         if method != "POST":
             return Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "GET or POST")
-        if headers.get("Origin") not in {None, *(f"http://{host}" for host in hosts)}:
+        if headers.get("origin") not in {None, *(f"http://{host}" for host in hosts)}:
             return Refusal(HTTPStatus.FORBIDDEN, "another page asks")
-        if not compare_digest((headers.get(TOKEN_HEADER) or "").encode(), self.token.encode()):
+        if not compare_digest((headers.get(TOKEN_HEADER.lower()) or "").encode(), self.token.encode()):
             return Refusal(HTTPStatus.FORBIDDEN, "this page is of an earlier run: load it again")
-        length = headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit()) or headers.get("Transfer-Encoding") is not None:
+        length = headers.get("content-length", "")
+        if not (length.isascii() and length.isdigit()) or headers.get("transfer-encoding") is not None:
             return Refusal(HTTPStatus.LENGTH_REQUIRED, "Content-Length says how long the body is")
         if len(length) > len(str(BODY_LIMIT)) or int(length) > BODY_LIMIT:
             return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {BODY_LIMIT} bytes")

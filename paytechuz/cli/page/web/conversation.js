@@ -43,9 +43,7 @@ export function add(step) {
   const verdict = step.skipped ? "skipped" : step.ok ? "right" : "wrong";
   counts[verdict] += 1;
   group[verdict] += 1;
-  const [call, note] = split(step.call);
-  const name = make("span", { class: "call" }, make("span", { t: call }));
-  if (note) name.append(", ", make("span", { t: note }));
+  const name = make("span", { class: "call", t: step.call });
   const mark = make("span", { class: "mark", "aria-hidden": "true" }, MARKS[verdict]);
   const word = make("span", { class: "hidden", t: WORDS[verdict] });
   const summary = make("summary", {}, mark, word, name, make("span", { class: "got", t: step.got }));
@@ -63,26 +61,21 @@ export function add(step) {
   return { verdict, details };
 }
 
-function split(call) {
-  const at = call.indexOf(", ");
-  return at < 0 ? [call, ""] : [call.slice(0, at), call.slice(at + 2)];
-}
-
 // Writes what stands inside an opened answer, once.
 function fill(details, step, verdict) {
   if (details.dataset.filled) return;
   details.dataset.filled = "yes";
   const facts = make("dl", { class: "facts" });
-  if (step.expected) facts.append(row("expected", step.expected), row("got", step.got));
+  facts.append(row(make("dt", { t: "expected" }), step.expected), row(make("dt", { t: "got" }), step.got));
   details.append(facts);
   if (step.why) {
-    const why = make("p", { t: step.why });
-    details.append(make("div", { class: "why" }, make("h4", { t: verdict === "wrong" ? "Why it costs money, and how to mend it" : "Why it matters" }), why));
+    const title = verdict === "wrong" ? make("h4", { t: "Why it costs money, and how to mend it" }) : make("h4", { t: "Why it matters" });
+    details.append(make("div", { class: "why" }, title, make("p", { t: step.why })));
   }
   for (const exchange of step.exchanges) details.append(shown(exchange));
 }
 
-const row = (name, value) => make("div", {}, make("dt", { t: name }), make("dd", { t: value }));
+const row = (name, value) => make("div", {}, name, make("dd", { t: value }));
 
 // One request and its answer, side by side.
 function shown(exchange) {

@@ -64,10 +64,12 @@ function known(told) {
   fill.service_id.value = provider.service_id;
   fill.top_up.value = told.top_up ? "yes" : "no";
   fill.amount.value = told.amount;
-  say($("key-state"), provider.key_known ? "known, and kept by the server" : "not known yet");
+  if (provider.key_known) say($("key-state"), "known, and kept by the server");
+  else say($("key-state"), "not known yet");
   showFields($("fields"), told.account.length ? told.account : [[FIELD.payme, ""]], "1..40");
   if (told.new_order) say($("source"), "Each scenario orders by {function}.", { function: told.new_order });
   else say($("source"), "Orders that await payment: a value, or several as in 1..40.");
+  $("own-orders").hidden = Boolean(told.new_order);
   amounts();
   say($("problem"), told.problem);
   $("problem").hidden = !told.problem;
@@ -136,7 +138,8 @@ async function play(path, body, { total = 0, replayable = false } = {}) {
   } finally {
     busy(false);
     if (begun) done();
-    say($("now"), total > 1 ? "All is played." : "");
+    if (total > 1) say($("now"), "All is played.");
+    else show($("now"), "");
   }
   return true;
 }
@@ -272,10 +275,11 @@ function payer(told) {
   else say($("payer-amount"), "nothing to pay");
   if (told.amount) say($("payer-tiyin"), "{tiyin} tiyin", { tiyin: tiyin(told.amount) });
   else show($("payer-tiyin"), "");
-  const fact = (name, value, translated) => make("div", {}, translated ? make("dt", { t: name }) : make("dt", {}, name), make("dd", {}, value));
-  $("payer-account").replaceChildren(...told.account.map(([name, value]) => fact(name, value)));
-  if (told.merchant) $("payer-account").append(fact(told.gateway === "payme" ? "cash register" : "service", told.merchant, true));
-  if (told.language) $("payer-account").append(fact("language", told.language, true));
+  const fact = (name, value) => make("div", {}, name, make("dd", {}, value));
+  $("payer-account").replaceChildren(...told.account.map(([name, value]) => fact(make("dt", {}, name), value)));
+  const merchant = told.gateway === "payme" ? make("dt", { t: "cash register" }) : make("dt", { t: "service" });
+  if (told.merchant) $("payer-account").append(fact(merchant, told.merchant));
+  if (told.language) $("payer-account").append(fact(make("dt", { t: "language" }), told.language));
   $("payer-problems").replaceChildren(...told.problems.map((text) => make("li", { t: text })));
   $("payer-state").hidden = true;
   $("payer-actions").replaceChildren(...(told.payable ? told.actions : []).map((name, index) => make("button",
@@ -288,7 +292,9 @@ function payer(told) {
 }
 
 function payerState(state) {
-  say($("payer-state"), { awaiting: "awaits payment", held: "being paid", paid: "paid or closed" }[state] ?? state);
+  if (state === "paid") say($("payer-state"), "paid or closed");
+  else if (state === "held") say($("payer-state"), "held by a transaction");
+  else say($("payer-state"), "awaits payment");
   $("payer-state").className = `chip ${state}`;
   $("payer-state").hidden = false;
 }

@@ -1,19 +1,39 @@
 // The page's words: English stands in the page and in what the server tells, and is the key to the other languages.
 //
 // An element with data-t shows its English text in the chosen language; data-t-label does so for its aria-label and its
-// tooltip. A text that a catalogue lacks stays English; a test sees that none of the page's own does.
+// tooltip. A text that texts.json lacks stays English; a test sees that it lacks none of the page's own.
 
 export const LANGUAGES = ["ru", "uz", "en"];
 
+// What is said of many values: "without amount", "error -5017".
+const PATTERNS = [
+  [/^(scenario|without|amount|action|error|prepare id|id) (.+)$/, (name) => `${name} {value}`],
+  [/^(\S+) (empty|no number)$/, (name) => `{value} ${name}`],
+];
+
 let language = "en";
-let catalogue = {};
+let texts = {};
 
 export const chosen = () => language;
 
 // Gives a text in the chosen language; {name} in it stands for a value.
 export function t(english, values = {}) {
-  const text = Object.hasOwn(catalogue, english) ? catalogue[english] : english;
-  return text.replace(/\{(\w+)\}/g, (whole, name) => (Object.hasOwn(values, name) ? String(values[name]) : whole));
+  return found(english).replace(/\{(\w+)\}/g, (whole, name) => (Object.hasOwn(values, name) ? String(values[name]) : whole));
+}
+
+// Finds a text as it is, then each of its parts between commas, then what it is an example of.
+function found(english) {
+  if (language === "en") return english;
+  if (Object.hasOwn(texts, english)) return texts[english][language];
+  if (english.includes(", ")) return english.split(", ").map(found).join(", ");
+  for (const [pattern, named] of PATTERNS) {
+    const match = pattern.exec(english);
+    if (!match) continue;
+    const [first, second] = match.slice(1);
+    const known = texts[named(first)] ?? texts[named(second)];
+    if (known) return known[language].replace("{value}", texts[named(first)] ? second : first);
+  }
+  return english;
 }
 
 // Lets an element show a text, now and after another language is chosen.
@@ -21,8 +41,18 @@ export function say(element, english, values) {
   element.dataset.t = english;
   if (values) element.dataset.values = JSON.stringify(values);
   else delete element.dataset.values;
-  element.textContent = t(english, values);
+  put(element, t(english, values));
   return element;
+}
+
+// Writes a text; what stands in it between `two of these` is code.
+function put(element, text) {
+  element.replaceChildren(...text.split("`").map((part, index) => {
+    if (index % 2 === 0) return part;
+    const code = document.createElement("code");
+    code.textContent = part;
+    return code;
+  }));
 }
 
 // Lets an element show what is in no language.
@@ -34,8 +64,8 @@ export function show(element, text) {
 }
 
 export async function speak(wanted) {
+  if (!Object.keys(texts).length) texts = await (await fetch("/texts.json")).json();
   language = LANGUAGES.includes(wanted) ? wanted : "en";
-  catalogue = language === "en" ? {} : await (await fetch(`/${language}.json`)).json();
   document.documentElement.lang = language;
   translate(document);
 }
@@ -43,7 +73,7 @@ export async function speak(wanted) {
 export function translate(root) {
   for (const element of root.querySelectorAll("[data-t]")) {
     element.dataset.t ||= element.textContent;
-    element.textContent = t(element.dataset.t, JSON.parse(element.dataset.values || "{}"));
+    put(element, t(element.dataset.t, JSON.parse(element.dataset.values || "{}")));
   }
   for (const element of root.querySelectorAll("[data-t-label]")) {
     element.setAttribute("aria-label", t(element.dataset.tLabel));
