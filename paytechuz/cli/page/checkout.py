@@ -83,7 +83,7 @@ class Link:
 def read_link(text: str) -> Link:
     """Read a link of Payme's or Click's, or one that leads to this page in its provider's place. Raises `Wrong`."""
     parts = urlsplit(text.strip()[:LONGEST])
-    here = parts.hostname in ("127.0.0.1", "localhost", None)
+    here = parts.hostname in ("127.0.0.1", "localhost")
     if parts.hostname == CLICK_HOST or (here and parts.path.rstrip("/") == CLICK_PATH):
         if parts.path.rstrip("/") != CLICK_PATH:
             raise Wrong(NO_LINK)

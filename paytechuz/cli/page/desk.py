@@ -18,6 +18,7 @@ from paytechuz.cli.config import GATEWAYS, Config, Wrong
 from paytechuz.cli.endpoint import Endpoint, Playing, endpoint
 from paytechuz.cli.orders import Customer, customer
 from paytechuz.cli.page import calls, checkout
+from paytechuz.cli.page.checkout import is_whole
 from paytechuz.cli.page.watch import Said, Watch, account_key, parsed, pretty, read_request
 from paytechuz_core.money import Tiyin, som_to_tiyin, tiyin_to_som
 from paytechuz_core.testing import ClickTill, Exchange, Lacking, Order, Scenario, Step
@@ -35,6 +36,10 @@ LONG_ENOUGH: Final = 6
 
 HIDDEN: Final = "•••"
 BUSY: Final = "something is being played; stop it first"
+NO_URL: Final = "Say where the shop listens."
+NO_KEY: Final = "Say by which key the provider is known to the shop."
+NO_SERVICE: Final = "Say for which service Click calls: a whole number."
+NO_ORDERS: Final = "Say which orders await payment, and their price."
 NO_LINK: Final = "open a payer's link first"
 NEW_ORDER: Final = "a new order"
 AGAIN: Final = "said again"
@@ -154,7 +159,7 @@ class Desk:
         typed, told = self.providers[gateway], dict[str, Any]()
         key = "key" if gateway == "payme" else "secret-key"
         for name in ("url", "login", "service-id", key):
-            with suppress(Wrong):  # a variable that is not set, which `problem` tells of
+            with suppress(Wrong):  # a variable that is not set: it is as if nothing were said
                 told[name] = self.config.of(gateway, name)
         return {
             "url": typed.url or told.get("url") or "",
@@ -197,14 +202,18 @@ class Desk:
         if self._speaker is None:
             gateway = self.settings.gateway
             typed = self.providers[gateway]
-            try:
-                service = int(typed.service_id) if gateway == "click" and typed.service_id else None
-            except ValueError as error:
-                message = f"{typed.service_id} is no service id: it is a whole number"
-                raise Wrong(message) from error
+            told = self.provider(gateway)
+            service = told["service_id"] if gateway == "click" else "0"
+            for lacking, text in (
+                (not told["url"], NO_URL),
+                (not told["key_known"], NO_KEY),
+                (not is_whole(service), NO_SERVICE),
+            ):
+                if lacking:
+                    raise Wrong(text)
             found = endpoint(
-                self.config, gateway, typed.url or None, remote=self.remote,
-                key=typed.key or None, login=typed.login or None, service_id=service,
+                self.config, gateway, told["url"], remote=self.remote, key=typed.key or None, login=told["login"],
+                service_id=int(service),
             )  # fmt: skip
             self.keys.add(found.key)
             self._speaker = Speaker(found.till())
@@ -214,6 +223,9 @@ class Desk:
         """Give who orders. Raises `Wrong` where nobody said where orders come from."""
         if self._customer is None:
             settings = self.settings
+            listed = settings.amount and any(name and value for name, value in settings.account)
+            if not (self.source.new_order or listed):
+                raise Wrong(NO_ORDERS)
             self._customer = customer(
                 self.source.new_order, self.source.status,
                 [f"{name}={value}" for name, value in settings.account if name],
@@ -250,6 +262,7 @@ class Desk:
             if unknown := [name for name in names if name not in known]:
                 message = f"there is no scenario {unknown[0]!r}"
                 raise Wrong(message)
+            self.speaker()  # which may say what is lacking
             customer = self.customer()
             for name in names:
                 yield from self.played(known[name], customer)

@@ -7,8 +7,8 @@ export const LANGUAGES = ["ru", "uz", "en"];
 
 // What is said of many values: "without amount", "error -5017".
 const PATTERNS = [
+  [/^(\S+) (empty|no number|tiyin)$/, (name) => `{value} ${name}`],
   [/^(scenario|without|amount|action|error|prepare id|id) (.+)$/, (name) => `${name} {value}`],
-  [/^(\S+) (empty|no number)$/, (name) => `{value} ${name}`],
 ];
 
 let language = "en";
