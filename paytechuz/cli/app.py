@@ -4,7 +4,14 @@ from typing import Final
 
 import typer
 
-from paytechuz.cli import serve
+from paytechuz.cli import database
+from paytechuz.cli.call import call, replay
+from paytechuz.cli.chaos import chaos
+from paytechuz.cli.check import check
+from paytechuz.cli.init import EXAMPLE, init
+from paytechuz.cli.link import link
+from paytechuz.cli.serve import serve
+from paytechuz.cli.shown import prose
 
 ABOUT: Final = """
 Payme and Click on your own machine.
@@ -29,4 +36,9 @@ def paytechuz() -> None:
     """Take no options of its own."""
 
 
-app.command(epilog=serve.EXAMPLE)(serve.serve)
+for command in (check, call, replay, chaos, serve):
+    app.command(help=prose(command.__doc__))(command)
+app.command(help=prose(init.__doc__), epilog=EXAMPLE)(init)
+app.add_typer(link, name="link")
+for looking, example in database.COMMANDS.items():
+    app.command(help=prose(looking.__doc__), epilog=example)(looking)

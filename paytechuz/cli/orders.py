@@ -33,7 +33,7 @@ RANGE: Final = re.compile(r"(\d+)\.\.(\d+)")
 PATIENCE: Final = 60
 """Seconds until a command that makes or shows an order is given up."""
 
-MORE: Final = "no order is left that awaits payment: give --new-order, or a longer list (--account order_id=1..40)"
+MORE: Final = "no order is left that awaits payment"
 
 Place: TypeAlias = Callable[[], Order]
 Ask: TypeAlias = Callable[[Order], str | None]

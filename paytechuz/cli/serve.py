@@ -2,59 +2,56 @@
 
 import webbrowser
 from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal
-from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
+from typer import Option
 
 from paytechuz.cli.config import Config, Wrong, read_config
+from paytechuz.cli.options import ConfigFile, NewOrder, Remote, Status
 from paytechuz.cli.orders import read_account, read_amount
 from paytechuz.cli.page.desk import Desk, Settings, Source
-from paytechuz.cli.page.server import LOOPBACK, page_server
+from paytechuz.cli.page.server import LOOPBACK, PageServer, page_server
+from paytechuz.cli.shown import told
 from paytechuz_core.money import tiyin_to_som
 
-EXAMPLE: Final = """Example:
-
-paytechuz serve --new-order shop.testing:new_order
-"""
+Port = Annotated[int, Option(help="Where to listen; 0 takes any free port.", min=0, max=65535)]
+Open = Annotated[bool, Option("--open/--no-open", help="Open the page in a browser.")]
 
 
 def serve(
-    port: Annotated[int, typer.Option(help="Where to listen; 0 takes any free port.", min=0, max=65535)] = 0,
-    open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,  # noqa: FBT002 - typer's way
-    new_order: Annotated[
-        str | None, typer.Option(help="A function (shop.testing:new_order) or a command that places an order.")
-    ] = None,
-    status: Annotated[
-        str | None, typer.Option(help="A function or a command that says what the shop believes of an order.")
-    ] = None,
-    remote: Annotated[bool, typer.Option(help="Let the page call a test server that is not on this machine.")] = False,  # noqa: FBT002 - typer's way
-    config: Annotated[Path | None, typer.Option(help="Another file than pyproject.toml.", dir_okay=False)] = None,
+    port: Port = 0,
+    *,
+    open_: Open = True,
+    new_order: NewOrder = None,
+    status: Status = None,
+    remote: Remote = False,
+    config: ConfigFile = None,
 ) -> None:
     """Play the provider on a local web page: scenarios, single calls, a checkout.
 
-    Endpoint, key and orders are set on the page, or taken from [tool.paytechuz] in pyproject.toml. The page is for this
-    machine alone, and keys never leave this process. Ctrl-C stops it.
+    Endpoint, key and orders are set on the page, or taken from the table tool.paytechuz in pyproject.toml. The page is
+    for this machine alone, and keys never leave this process. Ctrl-C stops it.
     """
-    try:
-        desk = desk_of(read_config(config), new_order, status, remote=remote)
-        server = page_server(desk, port)
-    except Wrong as wrong:
-        typer.echo(str(wrong), err=True)
-        raise typer.Exit(2) from wrong
-    except OSError as error:
-        typer.echo(f"port {port} cannot be listened on: {error.strerror}", err=True)
-        raise typer.Exit(2) from error
-    with server:
+    with told(), listening(desk_of(read_config(config), new_order, status, remote=remote), port) as server:
         url = f"http://{LOOPBACK}:{server.server_port}/"
         typer.echo(f"The page is at {url}\nCtrl-C stops it.")
         if open_:
             webbrowser.open(url)
-        try:
+        with suppress(KeyboardInterrupt):
             server.serve_forever()
-        except KeyboardInterrupt:
-            typer.echo("\nStopped.")
+        typer.echo("\nStopped.")
+
+
+def listening(desk: Desk, port: int) -> PageServer:
+    """Make the server. Raises `Wrong` where the port is taken."""
+    try:
+        return page_server(desk, port)
+    except OSError as error:
+        message = f"port {port} cannot be listened on: {error.strerror}"
+        raise Wrong(message) from error
 
 
 def desk_of(config: Config, new_order: str | None, status: str | None, *, remote: bool) -> Desk:

@@ -93,8 +93,8 @@ MONEY: Final = (
     " transaction, and answer the stored `perform_time`."
 )
 DELIVERED: Final = (
-    "Goods go out, or a balance grows, by this and nothing else: run the paid hook once for each move to state 2, in"
-    " the same database transaction, and never for a repeated call."
+    "A hook that runs twice delivers twice, and one that does not run leaves a payer without what was paid for: run the"
+    " paid hook once for each move to state 2, in the same database transaction, and never for a repeated call."
 )
 LOOK: Final = (
     "Payme decides by this answer what to do with the payer's money: give all six members as stored, unset times as"
@@ -123,8 +123,8 @@ UNHEARD_OF: Final = (
     "Any other code makes Payme believe that the transaction exists: answer -31003 for an id never created."
 )
 READ: Final = (
-    "A request that cannot be understood must change nothing and say so in Payme's terms; a crash is answered as"
-    " -32400 and repeated for hours."
+    "Payme repeats a call that crashed for hours, and half a request may pay the wrong order: answer what cannot be"
+    " read with -32700 and what is no call with -32600, and change nothing."
 )
 
 

@@ -1,6 +1,5 @@
-"""Shops in memory that listen on loopback, for whoever calls over HTTP. Their clock is the real one."""
+"""Shops in memory that listen on loopback, for whoever calls over HTTP. Their clock is that of `other_shop`."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,6 +7,7 @@ from threading import Thread
 from typing import Any
 
 from paytechuz_core.transaction import Millis
+from tests.cli.other_shop import now
 from tests.core import test_click_scenarios as click
 from tests.core import test_scenarios as payme
 
@@ -30,10 +30,6 @@ class ClickShop(click.MemoryShop):
 class ClickWallets(click.MemoryWallets):
     def now(self) -> Millis:
         return now()
-
-
-def now() -> Millis:
-    return time.time_ns() // 1_000_000
 
 
 @contextmanager
