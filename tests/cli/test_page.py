@@ -213,7 +213,7 @@ def test_each_run_has_a_token_of_its_own_and_does_nothing_without(payme: Desk) -
 def test_a_name_that_leads_here_by_dns_sees_nothing(payme: Desk) -> None:
     with page(payme) as server:
         token = token_in(server)
-        for body in (None, {}):
+        for body in (None, dict[str, str]()):
             status, _, content = asked(server, "/", body, Host=f"rebound.example:{server.server_port}")
             assert status == HTTPStatus.MISDIRECTED_REQUEST
             assert token.encode() not in content
@@ -582,7 +582,7 @@ def test_states_are_read_from_answers() -> None:
         asked_ = json.dumps({"method": method, "params": {"id": "A", "time": 5, "account": {"id": "1"}}})
         return watch.see("payme", Exchange(1, "/", asked_, 200, json.dumps({"result": {"state": state}}), 0, 0))
 
-    assert hear("CreateTransaction", True) is None
+    assert hear("CreateTransaction", [1]) is None
     assert watch.account_state("1") is None
     assert hear("CreateTransaction", 1) == Move("A", 0, 1, allowed=True)
     assert watch.account_state("1") == "held"
@@ -653,6 +653,9 @@ def payme_link(text: str) -> str:
     return "https://checkout.paycom.uz/" + b64encode(text.encode()).decode()
 
 
+CLICK_LINK: Final = "https://my.click.uz/services/pay?service_id=5&merchant_id=6&transaction_param=1"
+
+
 @pytest.mark.parametrize(
     ("link", "problem"),
     [
@@ -675,11 +678,11 @@ def payme_link(text: str) -> str:
         ("https://my.click.uz/services/pay?merchant_id=6&amount=5&transaction_param=1", checkout.NO_SERVICE),
         ("https://my.click.uz/services/pay?service_id=5&amount=5&transaction_param=1", checkout.NO_CLICK_MERCHANT),
         ("https://my.click.uz/services/pay?service_id=5&merchant_id=6&amount=5", checkout.NO_PARAMETER),
-        ("https://my.click.uz/services/pay?service_id=5&merchant_id=6&transaction_param=1&amount=nan", checkout.NO_AMOUNT),
-        ("https://my.click.uz/services/pay?service_id=5&merchant_id=6&transaction_param=1&amount=0", checkout.NO_AMOUNT),
-        ("https://my.click.uz/services/pay?service_id=5&merchant_id=6&transaction_param=1&amount=5&x=1", checkout.UNKNOWN_PART),
-        ("https://my.click.uz/services/pay?service_id=5&merchant_id=6&transaction_param=1&amount=5&amount=6", checkout.DOUBLED_PART),
-        ("https://my.click.uz/services/pay?service_id=5&merchant_id=6&transaction_param=1&amount=5&return_url=data:,", checkout.NO_RETURN),
+        (CLICK_LINK + "&amount=nan", checkout.NO_AMOUNT),
+        (CLICK_LINK + "&amount=0", checkout.NO_AMOUNT),
+        (CLICK_LINK + "&amount=5&x=1", checkout.UNKNOWN_PART),
+        (CLICK_LINK + "&amount=5&amount=6", checkout.DOUBLED_PART),
+        (CLICK_LINK + "&amount=5&return_url=data:,", checkout.NO_RETURN),
     ],
     ids=range(24),
 )  # fmt: skip
@@ -886,7 +889,7 @@ def test_serve_prints_where_the_page_is_and_stops_at_ctrl_c(monkeypatch: pytest.
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(PageServer, "serve_forever", interrupted)
-    monkeypatch.setattr("webbrowser.open", lambda url: seen.append(url) is None)
+    monkeypatch.setattr("webbrowser.open", seen.append)
     for option in ("--open", "--no-open"):
         done = CliRunner().invoke(app, ["serve", option])
         assert (done.exit_code, done.output) == (0, f"The page is at {seen[-1]}\nCtrl-C stops it.\n\nStopped.\n")

@@ -4,20 +4,43 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from html import unescape
 from types import ModuleType
+from typing import Any
 
 from paytechuz.cli.page import calls, checkout, desk
 from paytechuz.cli.page.server import WEB
-from paytechuz_core.testing import AT_ONCE, CLICK, CLICK_AT_ONCE, CLICK_EXTRA, CLICK_TOP_UP, ONE_TIME, TOP_UP, Step
-from paytechuz_core.testing import click, click_till, payme, suite, till
+from paytechuz_core.testing import (
+    AT_ONCE,
+    CLICK,
+    CLICK_AT_ONCE,
+    CLICK_EXTRA,
+    CLICK_TOP_UP,
+    ONE_TIME,
+    TOP_UP,
+    Scenario,
+    Step,
+    click,
+    click_till,
+    payme,
+    suite,
+    till,
+)
 
 ELEMENT = re.compile(r"<(\w+)[^<>]*\sdata-t(?:\s[^<>]*)?>([^<>]+)</\1>")
 LABEL = re.compile(r'data-t-label(?:=|": )"([^"]+)"')
 SAID = re.compile(r'(?:\bt\(|\bt: |\bsay\((?:\$\("[\w-]+"\)|\w+), )"((?:[^"\\]|\\.)+)"')
 SENTENCE = re.compile(r"[A-Z][^\n]{30,}[.?]")
-SCENARIOS = (*ONE_TIME, *TOP_UP, *AT_ONCE, *CLICK, *CLICK_EXTRA, *CLICK_TOP_UP, *CLICK_AT_ONCE)
+SCENARIOS: tuple[Scenario[Any], ...] = (
+    *ONE_TIME,
+    *TOP_UP,
+    *AT_ONCE,
+    *CLICK,
+    *CLICK_EXTRA,
+    *CLICK_TOP_UP,
+    *CLICK_AT_ONCE,
+)
 
 NAMES_AND_NUMBERS = re.compile(
-    r"\w+Transaction|GetStatement|PayTransaction|Prepare|Complete|[\d.+-]+|заказ № 42|buyurtma ўқғҳ|注文 42|42 & 43 .*|🧾"
+    r"\w+Transaction|GetStatement|Prepare|Complete|[\d.+-]+|заказ № 42|buyurtma ўқғҳ|注文 42|42 & 43 .*|🧾"
 )
 """What is the same in every language."""
 
