@@ -10,6 +10,7 @@ from paytechuz.cli.chaos import chaos
 from paytechuz.cli.check import check
 from paytechuz.cli.init import EXAMPLE, init
 from paytechuz.cli.link import link
+from paytechuz.cli.serve import serve
 from paytechuz.cli.shown import prose
 
 ABOUT: Final = """
@@ -35,7 +36,7 @@ def paytechuz() -> None:
     """Take no options of its own."""
 
 
-for command in (check, call, replay, chaos):
+for command in (check, call, replay, chaos, serve):
     app.command(help=prose(command.__doc__))(command)
 app.command(help=prose(init.__doc__), epilog=EXAMPLE)(init)
 app.add_typer(link, name="link")

@@ -174,7 +174,7 @@ class ClickAnswer:
         """Read the body once."""
         try:
             message = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):  # RecursionError: nested deeper than anybody reads
             message = None
         object.__setattr__(self, "message", message)
 
