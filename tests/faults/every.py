@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.faults import failover, patroni, pgbouncer, processes, server_kills, storms
+from tests.faults import failover, galera, patroni, pgbouncer, processes, server_kills, storms
 from tests.faults.experiment import Experiment
 
 EXPERIMENTS: Final[tuple[Experiment, ...]] = (
@@ -12,4 +12,5 @@ EXPERIMENTS: Final[tuple[Experiment, ...]] = (
     *server_kills.EXPERIMENTS,
     *failover.EXPERIMENTS,
     *patroni.EXPERIMENTS,
+    *galera.EXPERIMENTS,
 )
