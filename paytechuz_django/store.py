@@ -3,7 +3,8 @@
 The library owns COMMIT: `unit_of_work` is an outermost `atomic()`, each hook runs in an inner one, a savepoint. What a
 hook has lost (a swallowed error, `set_rollback`, a closed connection) is found out before anything is answered.
 What another request won is a `Conflict` (start over); `paytechuz_core.drivers` lists what databases call that. A lost
-connection is one too, even while committing: starting over reads what was really stored.
+connection is one too, even while committing: starting over reads what was really stored. So is a server that takes no
+writes any more, to which the connection is closed. A connection that cannot be made was never lost.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django.db import (
-    DatabaseError,
+    Error,
     IntegrityError,
     InterfaceError,
     OperationalError,
@@ -23,7 +24,7 @@ from django.db import (
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q, QuerySet
 
-from paytechuz_core.drivers import is_conflict, is_duplicate
+from paytechuz_core.drivers import is_conflict, is_duplicate, is_gone, is_read_only
 from paytechuz_core.handler import PAGE
 from paytechuz_core.observe import log
 from paytechuz_core.report import timed_by
@@ -49,14 +50,19 @@ class Unit:
         self.connection: BaseDatabaseWrapper = connections[using]
         self.driver: Any = None  # the driver's own connection that all of this is on
         self.conflicted = False
+        self.dead = False  # the connection leads nowhere, even where it looks alive
+        self.hooked = False
+        self.committing = False
         self.committed = False
 
     @contextmanager
     def hook(self, *, savepoint: bool) -> Iterator[None]:
         """Surround the merchant's code: what it did is there afterwards, or this raises."""
+        self.hooked = savepoint
         with transaction.atomic(using=self.using) if savepoint else nullcontext():
             yield
             self.settle()
+        self.hooked = False
 
     def settle(self) -> None:
         """Raise where work is lost though nobody raised."""
@@ -74,9 +80,16 @@ class Unit:
         """Remember a conflict, whoever handles or swallows the error."""
         try:
             return execute(sql, params, many, context)
-        except DatabaseError as error:
-            self.conflicted = self.conflicted or is_conflict(error.__cause__)
+        except Error as error:
+            self.note(error.__cause__)
             raise
+
+    def note(self, error: BaseException | None) -> None:
+        """Remember what an error of the driver means for the call and for the connection."""
+        gone, read_only = is_gone(error), is_read_only(error)
+        self.dead = self.dead or gone or read_only
+        # A hook may have asked for a read-only database transaction itself: then starting over changes nothing.
+        self.conflicted = self.conflicted or is_conflict(error) or gone or (read_only and not self.hooked)
 
     def note_commit(self) -> None:
         """Remember that COMMIT has succeeded: whatever fails now cannot undo it."""
@@ -93,6 +106,7 @@ def unit_of_work(using: str) -> Iterator[Unit]:
             stack.enter_context(unit.connection.execute_wrapper(unit.watch))
             yield unit
             unit.settle()
+            unit.committing = True
     except Exception as error:
         if unit.committed:  # Django runs on_commit callbacks while the outermost atomic() is left
             log.exception(ON_COMMIT)
@@ -107,7 +121,9 @@ def begin(unit: Unit, stack: ExitStack) -> None:
     connection = unit.connection
     check_commits(connection)
     outermost = not connection.in_atomic_block
-    if outermost and connection.errors_occurred and not connection.is_usable():
+    # MySQL's backend can only ask a connection that is there: after one that was refused there is none.
+    there = outermost and connection.connection is not None
+    if there and connection.errors_occurred and not connection.is_usable():
         connection.close()  # an attempt before this one has lost it
     unit.driver = connection.connection
     try:
@@ -139,7 +155,14 @@ def check_commits(connection: BaseDatabaseWrapper) -> None:
 
 def translate(unit: Unit, error: Exception) -> Exception:
     """Give what the engine should see instead of `error`: start over, a fix for the merchant, or the error itself."""
-    if unit.conflicted or is_conflict(error.__cause__) or is_lost(unit, error):
+    # What a hook raises may have any cause; only Django's own errors have the driver's.
+    said = error.__cause__ if isinstance(error, Error) else None
+    if unit.committing:
+        unit.note(said)
+    conflicted = unit.conflicted or is_conflict(said) or is_lost(unit, error)
+    if unit.dead and not unit.connection.in_atomic_block:
+        unit.connection.close()
+    if conflicted:
         return Conflict(str(error))
     connects = unit.driver is not None and not unit.connection.in_atomic_block
     if connects and isinstance(error, (OperationalError, ProgrammingError)):

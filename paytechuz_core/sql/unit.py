@@ -6,7 +6,8 @@ transaction's new state or not at all: what the hook calls COMMIT releases a sav
 and makes sure that its work is there: flushed, released, not rolled back and not thrown away by a `close()`.
 
 What another request won is a `Conflict` (start over); `paytechuz_core.drivers` lists what databases call that. A lost
-connection is one too, even while committing: starting over reads what was really stored.
+connection is one too, even while committing: starting over reads what was really stored. So is a server that takes no
+writes any more, and the pool must not keep a connection to it. A connection that cannot be made was never lost.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, State
 from sqlalchemy.orm import Session, SessionTransaction, SessionTransactionOrigin, UOWTransaction
 from sqlalchemy.pool import StaticPool
 
-from paytechuz_core.drivers import is_conflict
+from paytechuz_core.drivers import is_conflict, is_gone, is_read_only
 from paytechuz_core.repository import ConfigurationError, Conflict
 from paytechuz_core.rows import Seen, misfit
 
@@ -55,6 +56,7 @@ class Unit:
         self.model = model
         self.table = table
         self.conflicted = False
+        self.hooked = False
         self._lost = False
         self._committing = False
 
@@ -101,7 +103,7 @@ class Unit:
 
     def enter(self, *, savepoint: bool) -> None:
         """Let the merchant's code use the session in a savepoint, or our own reading of the model without one."""
-        self._lost = False
+        self._lost, self.hooked = False, savepoint
         self.session.join_transaction_mode = "create_savepoint" if savepoint else "rollback_only"
 
     def settle(self) -> None:
@@ -122,6 +124,7 @@ class Unit:
         if not self.root.is_active:
             message = "a hook ended the library's database transaction; commit the session, never its connection"
             raise RuntimeError(message)
+        self.hooked = False
 
     def _share(self) -> None:
         engine = self.bind.engine
@@ -364,24 +367,37 @@ def lock_sqlite(connection: Connection, table: Table) -> None:
 
 
 def note_conflict(context: ExceptionContext) -> None:
-    """Remember that a unit met a conflict, whoever handles or swallows the error."""
+    """Remember that a unit met a conflict, whoever handles or swallows the error; keep no connection to a dead end."""
     unit = None if context.connection is None else _units.get(context.connection)
-    if unit is not None and (context.is_disconnect or is_conflict(context.original_exception)):
+    if unit is None:
+        return
+    error = context.original_exception
+    if is_gone(error) or is_read_only(error):
+        context.is_disconnect = True  # this connection is closed, and the pool's others are made anew before their use
+    if is_read_only(error) and unit.hooked:
+        return  # a hook may have asked for a read-only database transaction itself: then starting over changes nothing
+    if context.is_disconnect or is_conflict(error):
         unit.conflicted = True
 
 
 def translate(unit: Unit, error: Exception) -> Exception:
     """Give what the engine should see instead of `error`: start over, a fix for the merchant, or the error itself."""
-    lost = isinstance(error, DBAPIError) and (
-        error.connection_invalidated or (error.orig is not None and is_conflict(error.orig))
-    )
     hide_parameters(error)
-    if unit.conflicted or lost:
+    if unit.conflicted or (isinstance(error, DBAPIError) and is_lost(unit, error)):
         return Conflict(str(error))
-    if isinstance(error, (OperationalError, ProgrammingError)):
+    # Only of a server that was there: to ask a dead one would wait for it once more.
+    if hasattr(unit, "connection") and isinstance(error, (OperationalError, ProgrammingError)):
         with suppress(DBAPIError), unit.bind.engine.connect() as connection:
             return missing_table(connection, unit.table) or error
     return error
+
+
+def is_lost(unit: Unit, error: DBAPIError) -> bool:
+    """Tell whether an error means that another request won, or that a connection which was there is gone."""
+    if is_read_only(error.orig):
+        return False  # where it counts, the unit has noted it
+    gone = error.connection_invalidated or is_gone(error.orig)
+    return is_conflict(error.orig) or (gone and hasattr(unit, "connection"))
 
 
 def hide_parameters(error: BaseException | None) -> None:

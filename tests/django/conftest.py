@@ -19,7 +19,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Choose the databases."""
     if "alias" in metafunc.fixturenames:
         everywhere = metafunc.definition.get_closest_marker("every_database")
-        metafunc.parametrize("alias", list(SYNC) if everywhere else ["sqlite"], indirect=True)
+        but = everywhere and everywhere.kwargs.get("but")
+        names = [name for name in SYNC if name != but] if everywhere else ["sqlite"]
+        metafunc.parametrize("alias", names, indirect=True)
 
 
 @pytest.fixture(scope="session")

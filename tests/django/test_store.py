@@ -5,7 +5,7 @@ every value is written by each, read and moved on by the other, in tables that e
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.models import Count, Max, Subquery
 from django.db.models.functions import TruncDay
 from django.test import override_settings
@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from sqlalchemy import Engine, create_engine, inspect, text
 
-from paytechuz_core.repository import Begin, ConfigurationError, Repository
+from paytechuz_core.repository import Begin, ConfigurationError, Conflict, Repository
 from paytechuz_core.sql import PaymentTransaction as SqlPayment
 from paytechuz_core.sql import SqlRepository, run_migrations
 from paytechuz_core.sql.statements import statements_for
@@ -43,8 +43,10 @@ from paytechuz_django.models import PaymentTransaction
 from paytechuz_django.store import DjangoRepository, unit_of_work
 from tests import SIZE
 from tests.databases import SYNC, Database, sqlite, throw_away
+from tests.django.conftest import SHARED
 from tests.django.project import add_database, on
 from tests.django.shop.models import Order
+from tests.said import BUG, GONE, LOST, READ_ONLY, SAID, saying
 
 NOON: Final[Millis] = 1_700_049_600_000  # 2023-11-15, in UTC
 
@@ -101,6 +103,46 @@ def test_stories_end_as_in_the_model(
     small = settings(max_examples=6 * SIZE, stateful_step_count=15, suppress_health_check=list(HealthCheck))
     machine = make(begin, PaymentTransaction._base_manager.using(alias).all().delete)  # noqa: SLF001 - documented
     run_state_machine_as_test(machine, settings=small)
+
+
+# What the database says
+
+
+def heard(alias: str, statement: str, *, in_hook: bool = False) -> str:
+    """Let a statement fail in a unit; say what was understood, and that the connection was left where it must be."""
+    connection = connections[alias]
+    connection.ensure_connection()
+    before = connection.connection
+    with (
+        pytest.raises((Conflict, DatabaseError)) as raised,
+        unit_of_work(alias) as unit,
+        unit.hook(savepoint=True) if in_hook else nullcontext(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
+    started_over, left = isinstance(raised.value, Conflict), connection.connection is not before
+    return (GONE if left else LOST) if started_over else (f"{BUG}, and the connection was left" if left else BUG)
+
+
+@pytest.mark.every_database(but="sqlite")
+def test_an_error_of_the_database_is_a_conflict_exactly_where_another_request_won(alias: str) -> None:
+    database = alias.removeprefix(SHARED)
+    assert {code: heard(alias, saying(database, code)) for code in SAID[database]} == SAID[database]
+
+
+@pytest.mark.every_database(but="sqlite")
+def test_a_server_that_takes_no_writes_is_left_and_only_a_hook_that_met_it_is_not_repeated(alias: str) -> None:
+    database = alias.removeprefix(SHARED)
+    for code, words in READ_ONLY[database]:
+        statement = saying(database, code, words)
+        assert heard(alias, statement) == GONE
+        assert heard(alias, statement, in_hook=True) == f"{BUG}, and the connection was left"
+
+
+def test_what_a_hook_raises_may_have_any_cause_and_is_no_conflict(alias: str) -> None:
+    cause = ValueError(1213, "the bank's own number")
+    with pytest.raises(KeyError), unit_of_work(alias) as unit, unit.hook(savepoint=True):
+        raise KeyError from cause
 
 
 # What one writes, the other reads

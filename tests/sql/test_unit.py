@@ -9,8 +9,8 @@ from threading import Thread
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import Engine, String, create_engine, make_url, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Engine, String, create_engine, event, make_url, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 from sqlalchemy.pool import QueuePool
@@ -22,6 +22,7 @@ from paytechuz_core.sql import PaymentTransaction
 from paytechuz_core.sql.unit import async_unit_of_work, in_greenlet, unit_of_work
 from tests.core.wire import Params, Wire, cancel, check, create, encoded, perform, post
 from tests.databases import ASYNC_DRIVERS, SYNC_DRIVERS, database_of
+from tests.said import BUG, GONE, LOST, READ_ONLY, SAID, saying
 from tests.sql.shop import (
     PAYMENTS,
     SETTINGS,
@@ -37,29 +38,6 @@ from tests.sql.shop import (
 
 # What a database says, and what it means
 
-LOST: Final = "another request won"
-BUG: Final = "something is wrong"
-
-SAID: Final[dict[str, dict[str, str]]] = {
-    "postgresql": {
-        "40001": LOST, "40P01": LOST,
-        "55P03": BUG, "57014": BUG, "53300": BUG, "23505": BUG, "23514": BUG, "22003": BUG, "25P02": BUG, "P0001": BUG,
-    },
-    "mariadb": {
-        "1020": LOST, "1047": LOST, "1205": LOST, "1213": LOST, "2006": LOST, "2013": LOST,
-        "1062": BUG, "1305": BUG, "1040": BUG, "1064": BUG, "1264": BUG, "1644": BUG, "4025": BUG,
-    },
-}  # fmt: skip
-"""By SQLSTATE on PostgreSQL, by number on MariaDB. 2006 and 2013 are its words for a connection that is gone."""
-
-
-def saying(database: str, code: str) -> str:
-    """Write the statement with which a database raises an error of its own."""
-    if database == "postgresql":
-        return f"DO $$ BEGIN RAISE EXCEPTION 'said so' USING ERRCODE = '{code}'; END $$"
-    return f"SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {code}, MESSAGE_TEXT = 'said so'"
-
-
 SERVED: Final = [driver for driver in SYNC_DRIVERS if database_of(driver) in SAID]
 ASYNC_SERVED: Final = [driver for driver in ASYNC_DRIVERS if database_of(driver) in SAID]
 
@@ -68,8 +46,18 @@ def name_of(engine: Engine) -> str:
     return {"mysql": "mariadb"}.get(engine.dialect.name, engine.dialect.name)
 
 
-def meaning(error: Exception) -> str:
-    return LOST if isinstance(error, Conflict) else BUG
+def meaning(error: Exception, driver: Any, now: Any) -> str:
+    """Say what was understood: whether the call starts over, and whether on the connection that it had."""
+    if isinstance(error, Conflict):
+        return LOST if now is driver else GONE
+    assert now is driver
+    return BUG
+
+
+def driver_of(engine: Engine) -> Any:
+    """Give the driver's own connection that the pool would lend next."""
+    with engine.connect() as connection:
+        return connection.connection.driver_connection
 
 
 @pytest.mark.parametrize("sync_url", SERVED, indirect=True)
@@ -77,14 +65,31 @@ def test_an_error_of_the_database_is_a_conflict_exactly_where_another_request_wo
     database = name_of(every_shop.engine)
     heard = {}
     for code in SAID[database]:
+        before = driver_of(every_shop.engine)
         with (
             Session(every_shop.engine) as db,
             pytest.raises((Conflict, DBAPIError)) as raised,
             unit_of_work(db, Order, PAYMENTS) as unit,
         ):
             unit.connection.exec_driver_sql(saying(database, code))
-        heard[code] = meaning(raised.value)
+        heard[code] = meaning(raised.value, before, driver_of(every_shop.engine))
     assert heard == SAID[database]
+
+
+@pytest.mark.parametrize("sync_url", SERVED, indirect=True)
+def test_a_server_that_takes_no_writes_is_left_and_only_a_hook_that_met_it_is_not_repeated(every_shop: Shop) -> None:
+    database = name_of(every_shop.engine)
+    for number, (code, words) in enumerate(READ_ONLY[database]):
+        for in_hook, means in ((False, Conflict), (True, DBAPIError)):
+            before = driver_of(every_shop.engine)
+            with (
+                Session(every_shop.engine) as db,
+                pytest.raises(means),
+                unit_of_work(db, Order, PAYMENTS) as unit,
+                unit.hook(savepoint=True) if in_hook else nullcontext(),
+            ):
+                (db if in_hook else unit.connection).execute(text(saying(database, code, words)))
+            assert driver_of(every_shop.engine) is not before, (number, in_hook)
 
 
 @pytest.mark.parametrize("async_url", ASYNC_SERVED, indirect=True)
@@ -94,12 +99,18 @@ def test_async_drivers_tell_conflicts_apart_too(async_url: str) -> None:
     async def hear() -> dict[str, str]:
         heard = {}
         async with async_shop(async_url) as engine:
+
+            async def now() -> Any:
+                async with engine.connect() as connection:
+                    return (await connection.get_raw_connection()).driver_connection
+
             for code in SAID[database]:
+                before = await now()
                 with pytest.raises((Conflict, DBAPIError)) as raised:  # noqa: PT012 - it is raised on the way out
                     async with AsyncSession(engine) as db, async_unit_of_work(db, Order, PAYMENTS) as unit:
                         statement = saying(database, code)
                         await in_greenlet(db, lambda: unit.connection.exec_driver_sql(statement))  # noqa: B023
-                heard[code] = meaning(raised.value)
+                heard[code] = meaning(raised.value, before, await now())
         return heard
 
     assert asyncio.run(hear()) == SAID[database]
@@ -190,6 +201,21 @@ def test_an_async_unit_that_finds_sqlite_busy_is_a_conflict_too(async_url: str) 
     asyncio.run(ask())
 
 
+def test_a_server_that_cannot_be_reached_is_asked_once() -> None:
+    engine = create_engine("postgresql+psycopg2://")
+    tries: list[str] = []
+
+    @event.listens_for(engine, "do_connect")
+    def connect(*_: Any) -> None:
+        tries.append("again")
+        message = "timeout expired: server closed the connection unexpectedly"
+        raise engine.dialect.loaded_dbapi.OperationalError(message)
+
+    with Session(engine) as db, pytest.raises(OperationalError), unit_of_work(db, Order, PAYMENTS):
+        pytest.fail("there is no server")
+    assert len(tries) == 1, "to start over, or to look at its table, would wait once more"
+
+
 def test_what_is_no_error_of_a_database_is_no_conflict() -> None:
     for error in (ValueError("40001"), KeyError(1213.0), OSError(), RuntimeError(), DBAPIError("", {}, Exception())):
         assert not is_conflict(error)
@@ -217,7 +243,7 @@ def stumbling(code: str, *, swallows: bool) -> tuple[type[ShopPayme], list[str]]
 @pytest.mark.parametrize("swallows", [False, True], ids=["raises", "swallows"])
 @pytest.mark.parametrize("url", [each for each in SERVED if each != "postgresql+psycopg"], indirect=True)
 def test_a_conflict_inside_a_hook_starts_the_call_over(shop: Shop, *, swallows: bool) -> None:
-    lost = [code for code, means in SAID[name_of(shop.engine)].items() if means is LOST]
+    lost = [code for code, means in SAID[name_of(shop.engine)].items() if means is not BUG]
     for code in lost:
         handler, runs = stumbling(code, swallows=swallows)
         stumbling_shop = Shop(shop.engine, handler)
