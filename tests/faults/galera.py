@@ -54,6 +54,14 @@ from tests.faults.storms import STORMS, Sky, under
 
 DRIVER: Final = "mysql+pymysql"
 
+SETTINGS: Final = (
+    "wsrep-on=ON",
+    "binlog-format=ROW",
+    "innodb-autoinc-lock-mode=2",
+    "innodb-flush-log-at-trx-commit=1",
+)
+"""Those of docs/how-to/high-availability.md that are not a place's."""
+
 # A merchant leaves these at 5 and 15 seconds; we do not wait that long.
 TIMES: Final = {
     "evs.keepalive_period": "PT0.5S",
@@ -145,7 +153,7 @@ def node(place: Site, name: str, port: str, ports: Sequence[str], options: Mappi
     return mariadb_server(
         place,
         name,
-        "wsrep-on=ON",
+        *SETTINGS,
         f"wsrep-provider={provider()}",
         f"wsrep-provider-options={';'.join(f'{option}={value}' for option, value in own.items())}",
         "wsrep-cluster-name=faults",
@@ -155,8 +163,6 @@ def node(place: Site, name: str, port: str, ports: Sequence[str], options: Mappi
         f"wsrep-sst-receive-address={LOOPBACK}:{free_port()}",
         "wsrep-sst-method=rsync",
         "wsrep-slave-threads=2",
-        "binlog-format=ROW",
-        "innodb-autoinc-lock-mode=2",
     )
 
 
