@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
@@ -27,7 +27,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from paytechuz_core.click.calls import Call
-from paytechuz_core.testing import ClickTill, Order, Send, Till, over_http
+from paytechuz_core.testing import ClickTill, Exchange, Order, Recorder, Send, Till, over_http
 
 ROOT: Final = Path(__file__).parents[1]
 WEBHOOK: Final = "/payments/payme/webhook"
@@ -84,22 +84,8 @@ SHOPS: Final[Mapping[str, Served]] = {
 }
 
 
-@dataclass(frozen=True)
-class Exchange:
-    """What a running shop was asked, and what it answered."""
-
-    path: str
-    asked: str
-    status: int
-    answer: str
-
-    def __str__(self) -> str:
-        """Write it as one line of JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False)
-
-
 class Running:
-    """A shop that runs: its address and process, what a customer can do there, and all that was said."""
+    """A shop that runs: its address and process, what a customer can do there, and what providers said."""
 
     def __init__(self, url: str, server: "subprocess.Popen[bytes]") -> None:
         self.url = url
@@ -126,7 +112,6 @@ class Running:
             text = answer.read()
         finally:
             connection.close()
-        self.note(path, (content or "").encode(), answer.status, text)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             message = f"{method} {path} was answered with HTTP {answer.status}"
             raise ConnectionError(message)
@@ -134,19 +119,7 @@ class Running:
 
     def caller(self, path: str) -> Send:
         """Give a provider's way to call one of the endpoints."""
-        send = over_http(self.url + path)
-
-        def call(body: bytes, headers: Mapping[str, str], /) -> tuple[int, bytes]:
-            status, answer = send(body, headers)
-            self.note(path, body, status, answer)
-            return status, answer
-
-        return call
-
-    def note(self, path: str, asked: bytes, status: int, answer: bytes) -> None:
-        """Remember what was said."""
-        texts = (each.decode(errors="backslashreplace") for each in (asked, answer))
-        self.exchanges.append(Exchange(path, next(texts), status, next(texts)))
+        return Recorder(over_http(self.url + path), path, self.exchanges)
 
 
 @contextmanager

@@ -196,7 +196,7 @@ def test_a_right_shop_passes(run: Run) -> None:
                 "*call      the order's status",
                 "*expected  paid",
                 "*got       paid twice",
-                "*why       Goods go out, or a balance grows, by this and nothing else.",
+                "*why       A hook that runs twice delivers twice, and one that does not run leaves a payer without what was paid for.",
                 "*mend      run the paid hook once for each move to state 2*",
             ],
         ),

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from paytechuz_core.outbound import Send, over_http
 from paytechuz_core.testing.broken import BROKEN
-from paytechuz_core.testing.click import CLICK, CLICK_EXTRA, CLICK_TOP_UP
+from paytechuz_core.testing.click import CLICK, CLICK_AT_ONCE, CLICK_EXTRA, CLICK_TOP_UP
 from paytechuz_core.testing.click_till import Attempt, ClickAnswer, ClickTill
-from paytechuz_core.testing.payme import ONE_TIME, TOP_UP
-from paytechuz_core.testing.suite import Order, Scenario, Shop, Step, play
+from paytechuz_core.testing.payme import AT_ONCE, ONE_TIME, TOP_UP
+from paytechuz_core.testing.recorder import Exchange, Recorder
+from paytechuz_core.testing.suite import Lacking, Order, Scenario, Shop, Step, play
 from paytechuz_core.testing.till import Answer, Till
 
 if TYPE_CHECKING:
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
     from paytechuz_core.testing.plugin import App
 
 __all__ = [
-    "BROKEN", "CLICK", "CLICK_EXTRA", "CLICK_TOP_UP", "ONE_TIME", "TOP_UP", "Answer", "App", "AsyncRepositoryLaws",
-    "Attempt", "Bridge", "ClickAnswer", "ClickTill", "Known", "Order", "RepositoryLaws", "Scenario", "Send", "Shop",
-    "Step", "Storage", "Till", "click_machine", "over_http", "payme_machine", "play",
+    "AT_ONCE", "BROKEN", "CLICK", "CLICK_AT_ONCE", "CLICK_EXTRA", "CLICK_TOP_UP", "ONE_TIME", "TOP_UP", "Answer",
+    "App", "AsyncRepositoryLaws", "Attempt", "Bridge", "ClickAnswer", "ClickTill", "Exchange", "Known", "Lacking",
+    "Order", "Recorder", "RepositoryLaws", "Scenario", "Send", "Shop", "Step", "Storage", "Till", "click_machine",
+    "over_http", "payme_machine", "play",
 ]  # fmt: skip
 
 LAWS: Final = f"{__name__}.laws"

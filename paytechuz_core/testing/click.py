@@ -13,13 +13,14 @@ again and again.
 The numbers here are read from the provider's pages, not from the gateway that they examine. Nothing here needs pytest.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from paytechuz_core.money import Tiyin
 from paytechuz_core.testing.click_till import Attempt, ClickAnswer, ClickTill, som
-from paytechuz_core.testing.suite import Order, Scenario, Shop, Step, balance, scenario, status
+from paytechuz_core.testing.suite import Order, Scenario, Shop, Step, at_once, balance, scenario, status
 
 # The provider's numbers
 
@@ -30,11 +31,18 @@ UNKNOWN_ACTION: Final = -3
 ALREADY_PAID: Final = -4
 UNKNOWN_ORDER: Final = -5
 UNKNOWN_TRANSACTION: Final = -6
+NOT_NOW: Final = -7
 BAD_REQUEST: Final = -8
 CANCELLED: Final = -9
 
 NOT_DEBITED: Final = -5017
 """What the tool sends as `error` where the customer was not debited; any negative number means the same."""
+
+CROWD: Final = 8
+"""How many calls come at once."""
+
+PATIENCE: Final = 5
+"""How often a call is repeated that was answered with -7, as it may be where many come at once."""
 
 WRONG_SIGNATURE: Final = "0" * 32
 NO_SUCH_PREPARE: Final = "999999999"
@@ -542,6 +550,59 @@ def spellings(tiyin: Tiyin) -> Sequence[tuple[str, str]]:
     return list(zip(written, [*written[1:], written[0]], strict=True))
 
 
+# All at once: these call from several threads, so they need an endpoint over HTTP
+
+
+@scenario
+def repeated_at_once(till: ClickTill, shop: Shop) -> Iterator[Step]:
+    """Reserve once and deliver once, though a call is repeated before the first answer is out."""
+    order = shop.new_order()
+    attempt = till.attempt(order)
+    answers = at_once([partial(insist, attempt.prepare)] * CROWD)
+    for answer in answers:
+        yield answer.expect(SUCCESS, REPEATED, prepare_id=answers[0].prepare_id)
+    yield delivered_once(at_once([partial(insist, attempt.complete)] * CROWD))
+    yield attempt.complete(note="again").expect(ALREADY_PAID, PAID_ONCE)
+    yield status(shop, order, paid=True, why=DELIVERED)
+
+
+@scenario
+def rivals_for_one_order(till: ClickTill, shop: Shop) -> Iterator[Step]:
+    """Deliver to one of several attempts that come at once, and only to that one."""
+    order = shop.new_order()
+    attempts = [till.attempt(order) for _ in range(CROWD)]
+    prepared = at_once([partial(insist, attempt.prepare) for attempt in attempts])
+    told = [answer.error for answer in prepared]
+    yield Step(
+        "", f"{CROWD} Prepare at once, each an attempt of its own", "0 to one at least, a code to the others",
+        ", ".join(sorted(answer.summary for answer in prepared)),
+        SUCCESS in told and all(answer.fault() is None for answer in prepared), RESERVED,
+    )  # fmt: skip
+    reserved = [attempt for attempt, error in zip(attempts, told, strict=True) if error == SUCCESS]
+    if reserved:
+        yield delivered_once(at_once([partial(insist, attempt.complete) for attempt in reserved]))
+        yield status(shop, order, paid=True, why=DELIVERED)
+
+
+def insist(call: Callable[[], ClickAnswer]) -> ClickAnswer:
+    """Repeat a call that was answered with -7, as Click does: rivals may keep one another from being served."""
+    for _ in range(PATIENCE):
+        answer = call()
+        if answer.error != NOT_NOW:
+            break
+    return answer
+
+
+def delivered_once(answers: Sequence[ClickAnswer]) -> Step:
+    """Expect that one Complete, of several at once for one order, was answered with success."""
+    told = [answer.error for answer in answers]
+    return Step(
+        "", f"{len(told)} Complete at once", "0 to one, -4 or -9 to the others",
+        ", ".join(sorted(answer.summary for answer in answers)),
+        told.count(SUCCESS) == 1 and set(told) <= {SUCCESS, ALREADY_PAID, CANCELLED}, PAID_ONCE,
+    )  # fmt: skip
+
+
 # Accounts that are paid again and again
 
 
@@ -613,3 +674,6 @@ CLICK_TOP_UP: Final[tuple[Scenario[ClickTill], ...]] = (
     another_service, unknown_action,
 )  # fmt: skip
 """For accounts that are paid any number of times, any amount."""
+
+CLICK_AT_ONCE: Final[tuple[Scenario[ClickTill], ...]] = (repeated_at_once, rivals_for_one_order)
+"""For orders that are paid once, where the endpoint can be called from several threads: over HTTP."""

@@ -16,12 +16,16 @@ The numbers here are read from the provider's pages, not from the gateway that t
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
-from paytechuz_core.testing.suite import Order, Scenario, Shop, Step, balance, scenario, show, status
+from paytechuz_core.testing.suite import Order, Scenario, Shop, Step, at_once, balance, scenario, show, status
 from paytechuz_core.testing.till import (
+    ACCOUNT_RANGE,
     NUMBER,
+    SYSTEM_ERROR,
     TIME,
+    Answer,
     Expected,
     Till,
     account_error,
@@ -56,6 +60,9 @@ REFUND: Final = 5
 SANDBOX_PASSWORD: Final = "Uzcard:someRandomString1545343543545"  # noqa: S105 - no secret, a wrong key
 """The password of the sandbox's own bad-credentials test: only the first colon of a header splits it."""
 
+CROWD: Final = 8
+"""How many calls come at once."""
+
 ALLOWED: Final = result(allow=True)
 
 # Why it matters, and how to mend it
@@ -86,8 +93,8 @@ MONEY: Final = (
     " transaction, and answer the stored `perform_time`."
 )
 DELIVERED: Final = (
-    "Goods go out, or a balance grows, by this and nothing else: run the paid hook once for each move to state 2, in"
-    " the same database transaction, and never for a repeated call."
+    "A hook that runs twice delivers twice, and one that does not run leaves a payer without what was paid for: run the"
+    " paid hook once for each move to state 2, in the same database transaction, and never for a repeated call."
 )
 LOOK: Final = (
     "Payme decides by this answer what to do with the payer's money: give all six members as stored, unset times as"
@@ -116,8 +123,8 @@ UNHEARD_OF: Final = (
     "Any other code makes Payme believe that the transaction exists: answer -31003 for an id never created."
 )
 READ: Final = (
-    "A request that cannot be understood must change nothing and say so in Payme's terms; a crash is answered as"
-    " -32400 and repeated for hours."
+    "Payme repeats a call that crashed for hours, and half a request may pay the wrong order: answer what cannot be"
+    " read with -32700 and what is no call with -32600, and change nothing."
 )
 
 
@@ -447,6 +454,50 @@ def malformed_requests(till: Till, shop: Shop) -> Iterator[Step]:
         yield till.post(asked, f"id {show(echo)}, no jsonrpc", echo=echo).expect(error(TRANSACTION_NOT_FOUND), READ)
 
 
+# All at once: these call from several threads, so they need an endpoint over HTTP
+
+
+@scenario
+def repeated_at_once(till: Till, shop: Shop) -> Iterator[Step]:
+    """Answer a call once, though it is repeated before the first answer is out."""
+    order, transaction, moment, hasty = shop.new_order(), till.new_id(), shop.now(), till.crowded(CROWD)
+    yield hasty.create(transaction, moment, order).expect(result(state=1), BORN)
+    performed = hasty.perform(transaction)
+    yield performed.expect(result(state=2, perform_time=near(shop.now())), MONEY)
+    yield status(shop, order, paid=True, why=DELIVERED)
+    refunded = hasty.cancel(transaction, REFUND)
+    yield refunded.expect(result(state=-2, cancel_time=near(shop.now())), GIVE_UP)
+    yield status(shop, order, paid=False, why=GIVE_UP)
+    kept_times = {"perform_time": kept(performed, "perform_time"), "cancel_time": kept(refunded, "cancel_time")}
+    yield till.check(transaction).expect(result(state=-2, **kept_times, reason=REFUND), LOOK)
+
+
+@scenario
+def rivals_for_one_order(till: Till, shop: Shop) -> Iterator[Step]:
+    """Let one of several payers who come at once pay, and only that one."""
+    order, moment = shop.new_order(), shop.now()
+    params = {"time": moment, "amount": order.amount_tiyin, "account": dict(order.account)}
+    rivals = {till.new_id(): Answer("", None, 0, b"") for _ in range(CROWD)}
+    calls = [partial(till.call, "CreateTransaction", {"id": rival, **params}) for rival in rivals]
+    rivals = dict(zip(rivals, at_once(calls), strict=True))
+    winners = [rival for rival, answer in rivals.items() if answer.result.get("state") == 1]
+    yield Step(
+        "", f"{CROWD} CreateTransaction at once, each with an id of its own", "state 1 to one, an error to the others",
+        ", ".join(sorted(answer.summary for answer in rivals.values())),
+        len(winners) == 1 and all(turned_away(answer) for rival, answer in rivals.items() if rival not in winners),
+        ONE_LIVE,
+    )  # fmt: skip
+    for rival in rivals:
+        expected = result(state=2) if rival in winners[:1] else error(TRANSACTION_NOT_FOUND)
+        yield till.perform(rival, note="the winner" if rival in winners else "turned away").expect(expected, ONE_LIVE)
+    yield status(shop, order, paid=True, why=DELIVERED)
+
+
+def turned_away(answer: Answer) -> bool:
+    """Tell whether a rival was told to go; a system error is as good, since Payme then asks again."""
+    return answer.code in ACCOUNT_RANGE or answer.code in (CANNOT_PERFORM, SYSTEM_ERROR)
+
+
 # Accounts that are paid again and again
 
 
@@ -516,3 +567,6 @@ TOP_UP: Final[tuple[Scenario[Till], ...]] = (
     malformed_requests,
 )  # fmt: skip
 """For accounts that are paid any number of times, any amount."""
+
+AT_ONCE: Final[tuple[Scenario[Till], ...]] = (repeated_at_once, rivals_for_one_order)
+"""For orders that are paid once, where the endpoint can be called from several threads: over HTTP."""

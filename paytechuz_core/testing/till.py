@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from itertools import count
 from secrets import token_hex
@@ -17,11 +19,15 @@ from typing import Any, Final
 
 from paytechuz_core.money import Tiyin
 from paytechuz_core.outbound import Send
-from paytechuz_core.testing.suite import Order, Step, alike, shorten, show
+from paytechuz_core.testing.suite import Order, Step, alike, at_once, shorten, show
 from paytechuz_core.transaction import Fields, Millis
 
 ACCOUNT_RANGE: Final = range(-31099, -31049)
 """The codes that blame what the payer typed, or the state of the account."""
+
+SYSTEM_ERROR: Final = -32400
+PATIENCE: Final = 5
+"""How often a call is repeated that met a system error, as it may where many come at once."""
 
 ALWAYS_200: Final = (
     "Payme takes every HTTP status but 200 for a system failure, repeats the call and suspends the payment: answer"
@@ -57,11 +63,18 @@ class Till:
         self.key = key
         self.login = login
         self.new_id = new_id
+        self.crowd = 1
         self._numbers = count(100_001)
 
     def __repr__(self) -> str:
         """Show no key."""
         return f"Till({self.send!r})"
+
+    def crowded(self, crowd: int) -> Till:
+        """Give the same till in a hurry: each write is sent so many times at once, before the first is answered."""
+        hasty = copy(self)
+        hasty.crowd = crowd
+        return hasty
 
     def check_perform(self, order: Order, amount: Tiyin | None = None, *, note: str = "", **changed: Any) -> Answer:
         """May this order be paid? With another `amount`, or with other account fields, where given."""
@@ -109,8 +122,20 @@ class Till:
         headers = {"Content-Type": "application/json; charset=UTF-8", "Test-Operation": "Paycom"}
         if authorization is not None:
             headers["Authorization"] = authorization or self.authorization()
-        status, answer = self.send(body, headers)
-        return Answer(call, echo, status, answer, self.send(body, headers) if twice else None)
+        if twice and self.crowd > 1:
+            (status, answer), *repeated = at_once([partial(self._insist, body, headers)] * self.crowd)
+        else:
+            status, answer = self.send(body, headers)
+            repeated = [self.send(body, headers)] if twice else []
+        return Answer(call, echo, status, answer, repeated)
+
+    def _insist(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """Repeat a call that met a system error, as Payme does: rivals may keep one another from being served."""
+        for _ in range(PATIENCE):
+            status, answer = self.send(body, headers)
+            if Answer("", None, status, answer).code != SYSTEM_ERROR:
+                break
+        return status, answer
 
     def authorization(self, password: str | None = None) -> str:
         """Give the header's value, with another `password` where given."""
@@ -122,13 +147,13 @@ class Till:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back for one call, and for its repetition where it was sent twice."""
+    """What came back for one call, and for its repetitions where it was sent more than once."""
 
     call: str
     echo: Any
     status: int
     body: bytes
-    repeated: tuple[int, bytes] | None = None
+    repeated: Sequence[tuple[int, bytes]] = ()
     message: Any = field(init=False)
 
     def __post_init__(self) -> None:
@@ -161,7 +186,13 @@ class Answer:
 
     def expect(self, expected: Expected, why: str) -> Step:
         """Judge the answer: first what every answer must be, then what this one must be."""
-        text = f"{expected.text}, twice" if self.repeated is not None else expected.text
+        match len(self.repeated):
+            case 0:
+                text = expected.text
+            case 1:
+                text = f"{expected.text}, twice"
+            case others:
+                text = f"{expected.text}, to all {others + 1} at once"
         if (fault := self.fault()) is not None:
             got, why = fault
             return Step("", self.call, text, got, ok=False, why=why)
@@ -178,8 +209,9 @@ class Answer:
             return f"no code: {self._text}", ONE_OBJECT
         if not alike(self.message.get("id"), self.echo):
             return f"id {show(self.message.get('id'))} instead of {show(self.echo)}", ECHOED
-        if self.repeated is not None and self.repeated != (self.status, self.body):
-            status, body = self.repeated
+        for status, body in self.repeated:
+            if (status, body) == (self.status, self.body):
+                continue
             again = f"HTTP {status} {body.decode(errors='replace')}"
             return f"at first {self._text}; repeated, {shorten(again)}", THE_SAME
         if self.code in ACCOUNT_RANGE and not self._worded:

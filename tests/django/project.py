@@ -120,7 +120,7 @@ def on(alias: str) -> Iterator[None]:
 
 def migrate(alias: str, *apps: str) -> None:
     """Make the tables of these apps, by default of all, and the shop's."""
-    from tests.django.shop.models import ORDERS  # noqa: PLC0415 - a model
+    from tests.django.shop.models import TABLES  # noqa: PLC0415 - a model
 
     with on(alias):
         for app in apps or (None,):
@@ -128,6 +128,6 @@ def migrate(alias: str, *apps: str) -> None:
         connection = connections[alias]
         there = connection.introspection.table_names()
         with connection.schema_editor() as editor:
-            for model in ORDERS:
+            for model in TABLES:
                 if model._meta.db_table not in there:  # noqa: SLF001 - documented under this name
                     editor.create_model(model)

@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from tests.faults import failover, galera, patroni, pgbouncer, processes, server_kills, storms
+from tests.faults import errors, failover, galera, patroni, pgbouncer, processes, server_kills, storms
 from tests.faults.experiment import Experiment
 
 EXPERIMENTS: Final[tuple[Experiment, ...]] = (
     *storms.EXPERIMENTS,
+    *errors.EXPERIMENTS,
     *pgbouncer.EXPERIMENTS,
     *processes.EXPERIMENTS,
     *server_kills.EXPERIMENTS,

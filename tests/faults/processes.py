@@ -29,6 +29,7 @@ from tests.core import click_wire
 from tests.core.wire import NOW, Params, Wire, cancel, check, create, fiscal, perform
 from tests.databases import DEFAULT_DRIVERS, database_of
 from tests.faults.books import TIMES, Ledger, audit
+from tests.faults.django_shop import DjangoShop
 from tests.faults.experiment import Experiment, Size, Tally, Tick
 from tests.faults.grounds import database, missing
 from tests.faults.payers import Payers, paying
@@ -46,7 +47,7 @@ class Call:
     click: click_wire.Form | None = None
     now: Millis = NOW
 
-    def ask(self, shop: Shop) -> Params:
+    def ask(self, shop: Shop | DjangoShop) -> Params:
         """Make it; Click's answer is its `error` alone."""
         if self.payme is not None:
             return replace(shop, settings={**shop.settings, "clock": lambda: self.now}).ask(self.payme)

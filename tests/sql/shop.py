@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Engine, Numeric, String, event, select
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from paytechuz_core.sql import (
@@ -93,8 +93,10 @@ class Silent(PaymeSettings, SqlHandler):
     """A handler without hooks."""
 
 
-class AsyncShopPayme(PaymeSettings, AsyncSqlHandler):
-    """The shop's handler with an `AsyncSession`."""
+class AsyncCounts:
+    """The shop's hooks with an `AsyncSession`."""
+
+    db: AsyncSession
 
     async def successfully_payment(self, params: Params, transaction: Any) -> None:
         del params
@@ -109,6 +111,14 @@ class AsyncShopPayme(PaymeSettings, AsyncSqlHandler):
         order.status = status
         self.db.add(Effect(status, transaction))
         await self.db.commit()
+
+
+class AsyncShopPayme(AsyncCounts, PaymeSettings, AsyncSqlHandler):
+    """The shop's handler for Payme with an `AsyncSession`."""
+
+
+class AsyncShopClick(AsyncCounts, ClickSettings, AsyncSqlHandler):
+    """The shop's handler for Click with an `AsyncSession`."""
 
 
 SETTINGS: Final[Params] = {

@@ -1,4 +1,4 @@
-"""The orders of `tests.http.clients` as Django models, in tables of the same names."""
+"""The orders of `tests.http.clients`, and those of `tests.sql.shop`, as Django models in tables of the same names."""
 
 from __future__ import annotations
 
@@ -61,4 +61,40 @@ class UuidOrder(Ordered):
         db_table = "shop_uuid_orders"
 
 
+class PlainOrder(models.Model):
+    """What is paid for in the shop of `tests.sql.shop`."""
+
+    id: models.AutoField[int, int] = models.AutoField(primary_key=True)
+    amount: models.DecimalField[Decimal, Decimal] = models.DecimalField(max_digits=18, decimal_places=2, default=5000)
+    status: models.CharField[str, str] = models.CharField(max_length=20, default="pending")
+
+    class Meta:
+        """The shared table."""
+
+        db_table = "orders"
+
+    def __str__(self) -> str:
+        """Say which order it is."""
+        return f"order {self.pk}"
+
+
+class Effect(models.Model):
+    """One time that the shop was told of a payment."""
+
+    id: models.AutoField[int, int] = models.AutoField(primary_key=True)
+    kind: models.CharField[str, str] = models.CharField(max_length=40)
+    transaction_id: models.CharField[str, str] = models.CharField(max_length=64)
+    amount_tiyin: models.BigIntegerField[int, int] = models.BigIntegerField()
+
+    class Meta:
+        """The shared table."""
+
+        db_table = "effects"
+
+    def __str__(self) -> str:
+        """Say what happened."""
+        return f"{self.transaction_id} is {self.kind}"
+
+
 ORDERS = (Order, TextOrder, UuidOrder)
+TABLES = (*ORDERS, PlainOrder, Effect)

@@ -1,0 +1,1 @@
+"""The project: its settings, its URLs, and its applications for servers."""

@@ -1,0 +1,1 @@
+"""What the shop sells, and how an order is paid."""
