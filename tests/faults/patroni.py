@@ -10,7 +10,9 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
+from urllib.request import urlopen
 
 from sqlalchemy import NullPool, create_engine, make_url
 from sqlalchemy.exc import DBAPIError
@@ -130,13 +132,22 @@ def leader_of(nodes: list[Server]) -> Server:
     return next(each for each in nodes if leads(each))
 
 
+def may_take_over(node: Server) -> bool:
+    """Tell whether etcd knows that a node confirms what the leader commits: only such a one may take over."""
+    settings = json.loads((node.site.place(node.name) / "patroni.yml").read_text(encoding="utf-8"))
+    with suppress(OSError), urlopen(f"http://{settings['restapi']['listen']}/synchronous", timeout=3) as answer:  # noqa: S310 - our own node
+        return bool(answer.status == HTTPStatus.OK)
+    return False
+
+
 def await_synchrony(nodes: list[Server]) -> None:
-    """Wait until every node is there, and one confirms what the leader commits."""
+    """Wait until every node is there, and one of them may take over."""
+    # What PostgreSQL says is not enough: in strict mode it waits for any standby while etcd still names none.
     complete = "SELECT count(*) = 2 AND bool_or(sync_state = 'sync') FROM pg_stat_replication"
 
     def synchronous() -> bool:
         with suppress(DBAPIError, StopIteration):
-            return bool(leader_of(nodes).ask(complete))
+            return bool(leader_of(nodes).ask(complete)) and any(map(may_take_over, nodes))
         return False
 
     wait_until(synchronous, lambda: "\n".join(each.story(f"{each.name} is not in step") for each in nodes))
