@@ -2,7 +2,19 @@
 
 from typing import Final
 
-from tests.faults import errors, failover, hooks, patroni, pgbouncer, processes, races, server_kills, storms, workers
+from tests.faults import (
+    errors,
+    failover,
+    galera,
+    hooks,
+    patroni,
+    pgbouncer,
+    processes,
+    races,
+    server_kills,
+    storms,
+    workers,
+)
 from tests.faults.experiment import Experiment
 
 EXPERIMENTS: Final[tuple[Experiment, ...]] = (
@@ -16,4 +28,5 @@ EXPERIMENTS: Final[tuple[Experiment, ...]] = (
     *server_kills.EXPERIMENTS,
     *failover.EXPERIMENTS,
     *patroni.EXPERIMENTS,
+    *galera.EXPERIMENTS,
 )

@@ -46,7 +46,11 @@ class ShopPayme(Counts, PaymeWebhookHandler):
 def make_app() -> FastAPI:
     """Build the application; uvicorn calls it in the shop's process."""
     # The pool asks before it lends: a merchant whose servers fail over is told to.
-    engine = create_engine(os.environ[DATABASE], pool_pre_ping=True)
+    return app_on(create_engine(os.environ[DATABASE], pool_pre_ping=True))
+
+
+def app_on(engine: Engine) -> FastAPI:
+    """Build the application on an engine."""
     app = FastAPI()
 
     def get_db() -> Iterator[Session]:
