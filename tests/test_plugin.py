@@ -196,7 +196,7 @@ def test_a_right_shop_passes(run: Run) -> None:
                 "*call      the order's status",
                 "*expected  paid",
                 "*got       paid twice",
-                "*why       A hook that runs twice delivers twice, and one that does not run leaves a payer without what was paid for.",
+                "*why       A hook that runs twice delivers twice, and one that does not run*",
                 "*mend      run the paid hook once for each move to state 2*",
             ],
         ),

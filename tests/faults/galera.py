@@ -15,7 +15,7 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import count, cycle, islice
 from pathlib import Path
@@ -48,7 +48,7 @@ from tests.faults.servers import (
     site,
     wait_until,
 )
-from tests.faults.shop import DATABASE, app_on, furnish, served
+from tests.faults.shop import DATABASE, FASTAPI, app_on, furnish, served
 from tests.faults.storms import STORMS, Sky, under
 
 DRIVER: Final = "mysql+pymysql"
@@ -296,6 +296,9 @@ FAULTS: Final[Mapping[str, Fault]] = {
 }
 
 
+ON_GALERA: Final = replace(FASTAPI, app=f"{__name__}:make_app")
+"""The shop, on an engine that finds the writer."""
+
 # The experiments
 
 
@@ -305,7 +308,7 @@ def under_load(rounds: int, tick: Tick) -> Tally:
     with site() as place, cluster(place) as nodes:
         urls = " ".join(shop_at(each, DRIVER) for each in nodes)
         furnish(engine_at(urls, poolclass=NullPool), ORDERS)
-        with served(urls, app=f"{__name__}:make_app") as shop, paying(Payers([shop.webhook])) as payers:
+        with served(urls, framework=ON_GALERA) as shop, paying(Payers([shop.webhook])) as payers:
             till = Till(over_http(shop.webhook, payers.timeout), KEY)
             for what, fault in islice(cycle(FAULTS.items()), rounds):
                 writer = writer_of(nodes)
