@@ -9,7 +9,6 @@ import { chosen, LANGUAGES, make, say, show, speak, t } from "./texts.js";
 const $ = (id) => document.getElementById(id);
 const form = $("form");
 const callForm = $("call-form");
-const FIELD = { payme: "order_id", click: "merchant_trans_id" };
 
 let about = null;
 let playing = false;
@@ -29,44 +28,44 @@ const memory = {
 
 // Settings
 
-async function save() {
-  if (playing) return;
+// Saved one after another, and before anything is played.
+let saved = Promise.resolve();
+
+function save() {
+  saved = saved.then(store);
+}
+
+async function store() {
   const provider = form.elements;
+  const key = provider.key.value;
+  const told = {
+    gateway: provider.gateway.value,
+    url: provider.url.value,
+    key,
+    login: provider.login.value,
+    service_id: provider.service_id.value,
+    top_up: provider.top_up.value === "yes",
+    amount: provider.amount.value,
+    account: fieldsIn($("fields")),
+  };
   try {
-    known(await ask("/api/settings", {
-      gateway: provider.gateway.value,
-      url: provider.url.value,
-      key: provider.key.value,
-      login: provider.login.value,
-      service_id: provider.service_id.value,
-      top_up: provider.top_up.value === "yes",
-      amount: provider.amount.value,
-      account: fieldsIn($("fields")),
-    }));
+    known(await ask("/api/settings", told), told.gateway !== about.gateway);
+    if (provider.key.value === key) provider.key.value = "";
     error("");
   } catch (problem) {
     error(problem.message);
   }
 }
 
-// Fills the form with what the server knows. A key is not part of it.
-function known(told) {
+// Shows what the server knows. Where that is new, the form is filled with it: never under the hands of who types.
+function known(told, isNew = true) {
   about = told;
-  const { gateway } = told;
-  const provider = told.providers[gateway];
-  const fill = form.elements;
-  document.body.dataset.gateway = gateway;
-  fill.gateway.value = gateway;
-  fill.url.value = provider.url;
-  fill.url.placeholder = `http://127.0.0.1:8000/payments/${gateway}/webhook`;
-  fill.key.value = "";
-  fill.login.value = provider.login;
-  fill.service_id.value = provider.service_id;
-  fill.top_up.value = told.top_up ? "yes" : "no";
-  fill.amount.value = told.amount;
+  const provider = told.providers[told.gateway];
+  document.body.dataset.gateway = told.gateway;
+  form.elements.url.placeholder = `http://127.0.0.1:8000/payments/${told.gateway}/webhook`;
+  if (isNew) refill(told, provider);
   if (provider.key_known) say($("key-state"), "known, and kept by the server");
   else say($("key-state"), "not known yet");
-  showFields($("fields"), told.account.length ? told.account : [[FIELD.payme, ""]], "1..40");
   if (told.new_order) say($("source"), "Each scenario orders by {function}.", { function: told.new_order });
   else say($("source"), "Orders that await payment: a value, or several as in 1..40.");
   $("own-orders").hidden = Boolean(told.new_order);
@@ -76,6 +75,19 @@ function known(told) {
   show($("settings-brief"), provider.url);
   showScenarios();
   showCalls();
+}
+
+// A key is not part of it.
+function refill(told, provider) {
+  const { elements } = form;
+  elements.gateway.value = told.gateway;
+  elements.url.value = provider.url;
+  elements.key.value = "";
+  elements.login.value = provider.login;
+  elements.service_id.value = provider.service_id;
+  elements.top_up.value = told.top_up ? "yes" : "no";
+  elements.amount.value = told.amount;
+  showFields($("fields"), told.account.length ? told.account : [["order_id", ""]], "1..40");
 }
 
 function showFields(place, fields, hint) {
@@ -118,6 +130,7 @@ async function play(path, body, { total = 0, replayable = false } = {}) {
   progress.hidden = total < 2;
   let begun = 0;
   try {
+    await saved;
     for await (const told of watch(path, body)) {
       if (told.kind === "scenario") {
         if (begun) done();
@@ -208,7 +221,7 @@ function showCalls() {
     newId();
   }
   if (!firstValue($("call-fields"))) {
-    const fields = account.length ? account : [[FIELD.payme, ""]];
+    const fields = account.length ? account : [["order_id", ""]];
     showFields($("call-fields"), fields.map(([name, value]) => [name, value.split(/,|\.\./)[0]]), "1");
     callForm.elements.amount.value = amount;
   }

@@ -15,6 +15,7 @@ export function move(exchange) {
   const moved = exchange.move;
   if (!moved) return;
   if (moved.transaction !== transaction) wipe();
+  else if (moved.after === state) return; // said again: what it was shown for, an alarm too, stands
   transaction = moved.transaction;
   state = moved.after;
   for (const edge of svg.querySelectorAll("[data-edge]")) edge.classList.remove("lit");
