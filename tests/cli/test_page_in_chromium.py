@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from examples.serve import CLICK_WEBHOOK, KEY, SECRET, SERVICE, WEBHOOK, Running, shop
 from paytechuz import checkout_link, payment_link
@@ -30,7 +30,7 @@ ARGUMENTS: Final = (
 PATIENCE: Final = 20_000
 """Milliseconds: much more than anything here takes."""
 
-PHONE: Final = {"width": 360, "height": 740}
+PHONE: Final[ViewportSize] = {"width": 360, "height": 740}
 MODULE: Final = """
 from decimal import Decimal
 
