@@ -5,8 +5,8 @@
 Starts the shop under a real server on loopback, with an SQLite file in a temporary folder, and plays the providers'
 acceptance suites and more against it: Payme's with each write sent twice, as its sandbox does, then the 15 scenarios of
 Click's tool. Then it shows every call, what was expected and what came back, what became of the orders, and the
-transactions stored. `--record` keeps all that was said besides, one exchange a line. Exit status 0 only if every answer
-was right.
+transactions stored. `--record` keeps what the providers asked and were answered besides, one exchange a line. Exit
+status 0 only if every answer was right.
 """
 
 import argparse
@@ -149,7 +149,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Play, show, and tell whether every answer was right."""
     parser = argparse.ArgumentParser(description="Play Payme and Click against an example shop.")
     parser.add_argument("shop", nargs="?", choices=SHOPS, default="fastapi", help="the framework; fastapi by default")
-    parser.add_argument("--record", type=Path, metavar="FILE", help="write all that was said there, as lines of JSON")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="write what was asked and answered there, as lines of JSON"
+    )
     given = parser.parse_args(arguments)
     console = Console()
     if not console.is_terminal:

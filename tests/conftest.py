@@ -1,6 +1,7 @@
 """Fixtures for every test: an empty database, by the driver that the test names.
 
-`url` runs a test once on each database; `sync_url` and `async_url` once with each driver. To choose:
+`url` runs a test once on each database. So do `sync_url` and `async_url`, and where every cell is tried, once with
+each driver. To choose:
 
     @pytest.mark.parametrize("url", ["postgresql+psycopg2"], indirect=True)
 """
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests import SIZE
+from tests import EVERY_CELL, SIZE
 from tests.databases import (
+    ASYNC,
     ASYNC_DRIVERS,
     DEFAULT_DRIVERS,
     REQUIRED,
@@ -62,15 +64,15 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return emptied(request, tmp_path)
 
 
-@pytest.fixture(params=SYNC_DRIVERS)
+@pytest.fixture(params=SYNC_DRIVERS if EVERY_CELL else DEFAULT_DRIVERS)
 def sync_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database: once with each driver for `create_engine`."""
+    """The URL of an empty database, for `create_engine`."""
     return emptied(request, tmp_path)
 
 
-@pytest.fixture(params=ASYNC_DRIVERS)
+@pytest.fixture(params=ASYNC_DRIVERS if EVERY_CELL else [drivers[0] for drivers in ASYNC.values()])
 def async_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database: once with each driver for `create_async_engine`."""
+    """The URL of an empty database, for `create_async_engine`."""
     return emptied(request, tmp_path)
 
 

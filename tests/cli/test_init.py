@@ -26,11 +26,14 @@ import pytest
 from paytechuz.cli.config import read_variables
 from paytechuz.cli.init import SHOPS, START, Framework, files_of
 from paytechuz_core.doctor import is_placeholder
+from tests import EVERY_CELL
 from tests.cli import ROOT, run
 
 PATIENCE: Final = 60
 FIVE_MINUTES: Final = 300
 framework = pytest.mark.parametrize("framework", list(Framework))
+one_framework = pytest.mark.parametrize("framework", list(Framework) if EVERY_CELL else [Framework.FASTAPI])
+"""For what takes long, and is much the same for all."""
 
 
 def init(framework: Framework, folder: Path) -> Path:
@@ -198,7 +201,7 @@ def wait_for(port: int, running: "subprocess.Popen[bytes]", log: Path) -> None:
 
 
 @pytest.mark.slow
-@framework
+@one_framework
 def test_from_nothing_to_a_green_check_in_under_five_minutes(framework: Framework, tmp_path: Path) -> None:
     began = time.monotonic()
     shop = init(framework, tmp_path / "shop")
@@ -259,7 +262,7 @@ LENIENT: Final = {Framework.DJANGO: " --disable-error-code var-annotated"}
 
 
 @pytest.mark.slow
-@framework
+@one_framework
 def test_a_shop_is_typed(framework: Framework, tmp_path: Path) -> None:
     shop = init(framework, tmp_path)
     cache = ROOT / ".mypy_cache" / "shops" / framework.value  # so that a second run has less to read

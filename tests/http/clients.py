@@ -265,6 +265,7 @@ class Database:
     async_engine: AsyncEngine | None = None
 
     own_tables: ClassVar = {"payments", "paytechuz_version"}
+    shops_tables: ClassVar = {*Base.metadata.tables}
 
     @property
     def shops_engine(self) -> Engine:

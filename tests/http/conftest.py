@@ -1,11 +1,10 @@
 """A shop for each test: on every client, and on SQLite, or on every database where the test says so.
 
-Flask keeps payments by the same lines as FastAPI with a `Session`, so by default it is served on SQLite only;
-PAYTECHUZ_EVERY_CELL=1 serves it on all, as `.ci/run` does.
+There, `make test` serves each client on SQLite and on one more database, and `.ci/run` on all. Flask keeps payments by
+the same lines as FastAPI with a `Session`, so SQLite is enough for it.
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -14,12 +13,15 @@ from typing import Any, Final
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from tests import EVERY_CELL
 from tests.databases import ASYNC, REQUIRED, SYNC, Unavailable, database_of, sqlite, throw_away
 from tests.databases import Database as Place
-from tests.http.clients import CLIENTS, KEY, SECRET, Client, Database, FlaskSync, furnished
+from tests.http.clients import CLIENTS, KEY, SECRET, Client, Database, FastApiAsync, FastApiSync, FlaskSync, furnished
 from tests.http.django import DjangoClient, furnished_by_django
 
-EVERY_CELL: Final = os.environ.get("PAYTECHUZ_EVERY_CELL") == "1"
+SERVED_ON: Final = {FastApiSync: "postgresql", FastApiAsync: "mariadb", FlaskSync: "sqlite", DjangoClient: "mariadb"}
+"""The database, besides SQLite, that each client is served on where not every cell is tried."""
+
 Databases = Callable[[str], Database]
 Open = Callable[..., Client]
 
@@ -29,20 +31,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "driver" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("every_database")
         named = metafunc.definition.get_closest_marker("clients")
-        few: tuple[type[Client], ...] = named.args if named else ()
-        clients = few or (*CLIENTS, DjangoClient)
         cells = [
             (client, driver)
-            for client in clients
-            if not client.is_async or mark is None or mark.kwargs.get("asynchronous", True)
-            for name, drivers in (ASYNC if client.is_async else SYNC).items()
-            for driver in (drivers if mark and mark.kwargs.get("every_driver") else drivers[:1])
-            if (name == "sqlite" if mark is None else name != mark.kwargs.get("but"))
-            and (name == "sqlite" or EVERY_CELL or not issubclass(client, FlaskSync) or client in few)
+            for client in (named.args if named else (*CLIENTS, DjangoClient))
+            for driver in drivers(client, mark, all_of_them=EVERY_CELL or named is not None)
         ]
         metafunc.parametrize(
             ("client_class", "driver"), cells, ids=[f"{client.name}-{driver}" for client, driver in cells]
         )
+
+
+def drivers(client: type[Client], mark: pytest.Mark | None, *, all_of_them: bool) -> Iterator[str]:
+    """Give the drivers that a client is served with, as the mark `every_database` asks."""
+    if mark is None:
+        yield (ASYNC if client.is_async else SYNC)["sqlite"][0]
+    elif not client.is_async or mark.kwargs.get("asynchronous", True):
+        every_driver = mark.kwargs.get("every_driver", False)
+        for name, known in (ASYNC if client.is_async else SYNC).items():
+            if name != mark.kwargs.get("but") and (
+                all_of_them or every_driver or name in ("sqlite", SERVED_ON[client])
+            ):
+                yield from known if every_driver else known[:1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

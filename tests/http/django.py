@@ -35,6 +35,7 @@ class DjangoDatabase(Database):
     alias: str = ""
 
     own_tables = {"payments", "django_migrations"}  # noqa: RUF012 - as in its base
+    shops_tables = {model._meta.db_table for model in twins.TABLES}  # noqa: RUF012, SLF001 - documented under this name
 
     @contextmanager
     def watch(self) -> Iterator[Traffic]:
