@@ -31,9 +31,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "driver" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("every_database")
         named = metafunc.definition.get_closest_marker("clients")
+        clients: tuple[type[Client], ...] = named.args if named else (*CLIENTS, DjangoClient)
         cells = [
             (client, driver)
-            for client in (named.args if named else (*CLIENTS, DjangoClient))
+            for client in clients
             for driver in drivers(client, mark, all_of_them=EVERY_CELL or named is not None)
         ]
         metafunc.parametrize(

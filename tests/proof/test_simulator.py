@@ -10,9 +10,9 @@ from tests.proof.verify import histories
 pytestmark = pytest.mark.no_cover
 
 
-@pytest.mark.parametrize("first", range(0, 10_000, 500))
+@pytest.mark.parametrize("first", range(0, 4_000, 500))
 def test_the_books_agree_whatever_fails(first: int) -> None:
-    """A tenth of what `.ci/run` simulates."""
+    """A few of what `.ci/run` simulates."""
     assert histories(first, 500).counts["events"] > 24_000
 
 
