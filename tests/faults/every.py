@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.faults import (
+    commits,
     errors,
     failover,
     galera,
@@ -22,6 +23,7 @@ EXPERIMENTS: Final[tuple[Experiment, ...]] = (
     *races.EXPERIMENTS,
     *hooks.EXPERIMENTS,
     *errors.EXPERIMENTS,
+    *commits.EXPERIMENTS,
     *pgbouncer.EXPERIMENTS,
     *processes.EXPERIMENTS,
     *workers.EXPERIMENTS,
