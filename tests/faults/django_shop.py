@@ -1,27 +1,34 @@
 """The shop of `tests.sql.shop` on Django: the same orders and effects in tables of the same names, so the same books.
 
 It is called as `Shop` is, without HTTP: a view answers an `Inbound`. Whoever calls from a thread of his own closes what
-Django has opened there, with `leave_thread`.
+Django has opened there, with `leave_thread`. Or it suffers as the shops of `tests.faults.shop` do: gunicorn calls
+`make_app`.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.django.project import add_database, migrate, on  # first of all, because it configures Django
+from tests.django.project import Router, add_database, migrate, on  # first of all, because it configures Django
 
 # isort: split
 from django.db import connections
-from sqlalchemy import make_url
+from django.urls import path
+from sqlalchemy import URL, make_url
 
 from paytechuz.integrations.django import ClickWebhookView, PaymeWebhookView
 from tests.core import click_wire
-from tests.core.wire import KEY, NOW, Params, Wire, encoded, post
+from tests.core.wire import KEY, Params, Wire, encoded, post
 from tests.databases import ASYNC, SYNC, Database, database_of
 from tests.django.shop.models import Effect, PlainOrder
+from tests.faults.shop import DATABASE, WEBHOOK
+from tests.faults.shop import SETTINGS as SERVED
+from tests.http.django import DjangoWsgi
 from tests.sql.shop import CLICK, SETTINGS, opened
 
+ALIAS: Final = "faults"
 PAYME: Final[Params] = {**SETTINGS, "payme_key": KEY, "account_model": PlainOrder}
 OF_CLICK: Final[Params] = {**CLICK, "account_model": PlainOrder}
 
@@ -56,16 +63,20 @@ class Click(Counts, ClickWebhookView):
     """The shop's view for Click."""
 
 
+# Without HTTP
+
+
 @dataclass(frozen=True)
 class DjangoShop:
     """The shop on one database, which Django knows by an alias."""
 
     alias: str
+    view: type[PaymeWebhookView] = Payme
     settings: Params = field(default_factory=dict)
 
     def ask(self, wire: Wire) -> Params:
         """Answer one call of Payme, and open the answer."""
-        return opened(Payme(**{**PAYME, **self.settings}).respond(post(encoded(wire))))
+        return opened(self.view(**{**PAYME, **self.settings}).respond(post(encoded(wire))))
 
     def click(self, form: click_wire.Form) -> int:
         """Answer one call of Click, and give the answer's `error`."""
@@ -83,24 +94,45 @@ class DjangoShop:
 
 
 @contextmanager
-def django_shop(url: str, **options: Any) -> Iterator[DjangoShop]:
+def django_shop(url: str, view: type[PaymeWebhookView] = Payme, **options: Any) -> Iterator[DjangoShop]:
     """Open the shop on an empty database; `options` are the driver's."""
-    with known(url, **options) as shop:
-        migrate(shop.alias)
+    with known(url, view, **options) as shop:
+        migrate(shop.alias, "paytechuz_django")
         yield shop
 
 
 @contextmanager
-def known(url: str, **options: Any) -> Iterator[DjangoShop]:
+def known(url: str, view: type[PaymeWebhookView] = Payme, **options: Any) -> Iterator[DjangoShop]:
     """Know a shop on a database whose tables are there."""
-    alias, location = f"faults_{NOW}", make_url(url)
-    name = database_of(location.drivername)
-    if name == "mariadb":
+    location = make_url(url)
+    if database_of(location.drivername) == "mariadb":
         options["charset"] = "utf8mb4"  # by itself Django speaks it from 5.2 on
     with ExitStack() as stack:
-        place = Database(name, SYNC[name], ASYNC[name], location)
-        add_database(alias, place, CONN_MAX_AGE=None, OPTIONS=options)
-        stack.callback(connections.settings.pop, alias)
-        stack.enter_context(on(alias))
-        stack.callback(connections[alias].close)
-        yield DjangoShop(alias)
+        know(location, CONN_MAX_AGE=None, OPTIONS=options)
+        stack.callback(connections.settings.pop, ALIAS)
+        stack.enter_context(on(ALIAS))
+        stack.callback(connections[ALIAS].close)
+        yield DjangoShop(ALIAS, view)
+
+
+def know(url: URL, **more: Any) -> None:
+    """Let Django know the shop's database."""
+    name = database_of(url.drivername)
+    add_database(ALIAS, Database(name, SYNC[name], ASYNC[name], url), **more)
+
+
+# Over HTTP
+
+
+def make_app() -> DjangoWsgi:
+    """Build the application."""
+    know(make_url(os.environ[DATABASE]))
+    Router.chosen = ALIAS
+    view = Payme.as_view(**{**SERVED, "account_model": PlainOrder})
+    return DjangoWsgi((path(WEBHOOK.lstrip("/"), view),))
+
+
+def migrate_tables(url: URL) -> None:
+    """Make the tables of payments, orders and effects in a database, as Django does."""
+    know(url)
+    migrate(ALIAS, "paytechuz_django")

@@ -2,9 +2,10 @@
 
 The moments are those where the world could have seen something: before each statement, after it, before COMMIT, and
 after it when nobody has been answered yet. A call first lives through all of them, which counts them; then it dies at
-each in turn. Whatever was stored, the repetition must be answered right, twice alike, and take effect once.
+each in turn. Whatever was stored, the repetition must be answered right, twice alike, and take effect once. The shop is
+written with SQLAlchemy, and with Django.
 
-    python -m tests.faults.processes DATABASE    reads tasks, one line of JSON each, and lets a child die of each
+    python -m tests.faults.processes SHOP DATABASE    reads tasks, one line of JSON each, and lets a child die of each
 """
 
 import json
@@ -13,23 +14,24 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Engine, NullPool, create_engine, event
+from django.db import connections
+from sqlalchemy import NullPool, create_engine, event
 from sqlalchemy.orm import Session
 
 from paytechuz_core.transaction import HALF_DAY, Millis
 from tests.core import click_wire
 from tests.core.wire import NOW, Params, Wire, cancel, check, create, fiscal, perform
-from tests.databases import DEFAULT_DRIVERS, database_of
+from tests.databases import DEFAULT_DRIVERS, SYNC, database_of
 from tests.faults.books import TIMES, Ledger, audit
-from tests.faults.django_shop import DjangoShop
+from tests.faults.django_shop import ALIAS, DjangoShop, Payme, django_shop, known
 from tests.faults.experiment import Experiment, Size, Tally, Tick
 from tests.faults.grounds import database, missing
 from tests.faults.payers import Payers, paying
@@ -153,6 +155,77 @@ MOVES: Final[Mapping[str, Move]] = {
 }
 
 
+# The shops
+
+
+Moment: TypeAlias = Callable[..., None]
+"""Called at each moment, with whatever is known of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnSession:
+    """A shop on SQLAlchemy."""
+
+    handler: type[ShopPayme] = ShopPayme
+
+    @contextmanager
+    def opened(self, url: str) -> Iterator[Shop]:
+        """Open it on an empty database."""
+        engine = create_engine(url)
+        yield Shop(engine, self.handler).open()
+        engine.dispose()
+
+    @contextmanager
+    def known(self, url: str) -> Iterator[Shop]:
+        """Know it where its tables are. It has no connection, so that no child inherits one."""
+        shop = Shop(create_engine(url, poolclass=NullPool), self.handler)
+        shop.ask(check())  # compiles the statements, so that no child begins with it
+        yield shop
+
+    def watch(self, shop: Shop, moment: Moment) -> None:
+        """See the moments of this process."""
+        for name in ("before_cursor_execute", "after_cursor_execute", "commit"):
+            event.listen(shop.engine, name, moment)
+
+
+@dataclass(frozen=True, slots=True)
+class OnDjango:
+    """A shop on Django."""
+
+    view: type[Payme] = Payme
+
+    def opened(self, url: str) -> AbstractContextManager[DjangoShop]:
+        """Open it on an empty database."""
+        return django_shop(url, self.view)
+
+    @contextmanager
+    def known(self, url: str) -> Iterator[DjangoShop]:
+        """Know it where its tables are. It has no connection any more, so that no child inherits one."""
+        with known(url, self.view) as shop:
+            shop.ask(check())
+            shop.leave_thread()
+            yield shop
+
+    def watch(self, shop: DjangoShop, moment: Moment) -> None:
+        """See the moments of this process. What Django tells a new connection, and autocommit, are moments too."""
+        connection: Any = connections[shop.alias]
+        commit = connection._commit  # noqa: SLF001 - where Django calls the driver's commit(), whoever asked for it
+
+        def execute(run: Callable[..., Any], *statement: Any) -> Any:
+            moment()
+            result = run(*statement)
+            moment()
+            return result
+
+        def commits() -> None:
+            moment()
+            commit()
+            moment()
+
+        connection.execute_wrappers.append(execute)
+        connection._commit = commits  # noqa: SLF001 - as above
+
+
 class OnItsOwn(ShopPayme):
     """The negative control: its hooks write over a connection of their own, outside the database transaction."""
 
@@ -164,7 +237,23 @@ class OnItsOwn(ShopPayme):
             db.commit()
 
 
-HANDLERS: Final = {handler.__name__: handler for handler in (ShopPayme, OnItsOwn)}
+class OnItsOwnInDjango(Payme):
+    """The same control on Django."""
+
+    def mark(self, status: str, transaction: Any) -> None:
+        """Commit the effect, whatever becomes of the payment."""
+        effect = (status, transaction.transaction_id, transaction.amount_tiyin)
+        with closing(connections[ALIAS].copy()) as own, own.cursor() as cursor:
+            cursor.execute("UPDATE orders SET status = %s WHERE id = %s", (status, transaction.account_id))
+            cursor.execute("INSERT INTO effects (kind, transaction_id, amount_tiyin) VALUES (%s, %s, %s)", effect)
+
+
+SHOPS: Final[Mapping[str, OnSession | OnDjango]] = {
+    "SQLAlchemy": OnSession(),
+    "Django": OnDjango(),
+    "SQLAlchemy, hooks on their own": OnSession(OnItsOwn),
+    "Django, hooks on their own": OnDjango(OnItsOwnInDjango),
+}
 
 
 # What lets a child die
@@ -173,36 +262,35 @@ HANDLERS: Final = {handler.__name__: handler for handler in (ShopPayme, OnItsOwn
 class ForkServer:
     """A process that forks a child for each task. It has one thread, so that a fork copies nothing half-done."""
 
-    def __init__(self, process: "subprocess.Popen[str]", handler: type[ShopPayme]) -> None:
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
-        self.handler = handler
 
     def send(self, call: Call, moment: int | None) -> dict[str, Any]:
         """Let a child make a call and die at this moment; give the moments it saw, and its answer if it lived."""
         task = {"payme": call.payme, "click": call.click, "now": call.now, "moment": moment}
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({**task, "handler": self.handler.__name__}) + "\n")
+        self.process.stdin.write(json.dumps(task) + "\n")
         self.process.stdin.flush()
         told: dict[str, Any] = json.loads(self.process.stdout.readline())
         return told
 
 
 @contextmanager
-def fork_server(url: str, handler: type[ShopPayme]) -> Iterator[ForkServer]:
-    """Start one."""
-    command = [sys.executable, "-m", "tests.faults.processes", url]
+def fork_server(name: str, url: str) -> Iterator[ForkServer]:
+    """Start one for a shop."""
+    command = [sys.executable, "-m", "tests.faults.processes", name, url]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, **pipes, text=True, cwd=ROOT, env=environment) as process:  # type: ignore[call-overload]
         try:
-            yield ForkServer(process, handler)
+            yield ForkServer(process)
         finally:
             process.stdin.close()
             process.wait(60)
 
 
-def mortal(engine: Engine, task: dict[str, Any]) -> dict[str, Any]:
+def mortal(name: str, shop: Any, task: dict[str, Any]) -> dict[str, Any]:
     """Make one call, and die when its moment has come."""
     seen = 0
 
@@ -212,42 +300,41 @@ def mortal(engine: Engine, task: dict[str, Any]) -> dict[str, Any]:
             os.kill(os.getpid(), signal.SIGKILL)
         seen += 1
 
-    for name in ("before_cursor_execute", "after_cursor_execute", "commit"):
-        event.listen(engine, name, moment)
+    SHOPS[name].watch(shop, moment)
     message = task["payme"] and (task["payme"][0], task["payme"][1])
-    answer = Call(message, task["click"], task["now"]).ask(Shop(engine, HANDLERS[task["handler"]]))
+    answer = Call(message, task["click"], task["now"]).ask(shop)
     moment()  # after COMMIT, and nobody has been answered
     return {"moments": seen, "answer": answer}
 
 
-def serve(url: str) -> None:
+def serve(name: str, url: str) -> None:
     """Let a child die of each task."""
-    # Without a pool, so that no child inherits a connection; warmed up here, so that none begins with compiling.
-    engine = create_engine(url, poolclass=NullPool)
-    Shop(engine).ask(check())
-    for line in sys.stdin:
-        reader, writer = os.pipe()
-        if (child := os.fork()) == 0:
-            os.write(writer, json.dumps(mortal(engine, json.loads(line))).encode())
-            os._exit(0)
-        os.close(writer)
-        with os.fdopen(reader, "rb") as pipe:
-            told = pipe.read().decode()
-        _, status = os.waitpid(child, 0)
-        killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        print(json.dumps({"killed": killed, **json.loads(told or "{}")}), flush=True)
+    with SHOPS[name].known(url) as shop:
+        for line in sys.stdin:
+            print(json.dumps(outlived(name, shop, json.loads(line))), flush=True)
+
+
+def outlived(name: str, shop: Shop | DjangoShop, task: dict[str, Any]) -> dict[str, Any]:
+    """Let a child do a task; say whether it was killed, and what it told."""
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(writer, json.dumps(mortal(name, shop, task)).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        told = pipe.read().decode()
+    _, status = os.waitpid(child, 0)
+    killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    return {"killed": killed, **json.loads(told or "{}")}
 
 
 # The experiments
 
 
-def at_every_moment(driver: str, handler: type[ShopPayme], rounds: int, tick: Tick) -> Tally:
-    """Let a process die at every moment of as many moves."""
-    ledger, tally = Ledger(), Tally()
-    with database(driver) as url, ExitStack() as stack:
-        engine = create_engine(url)
-        shop, number = Shop(engine, handler).open(), 1000
-        forks = stack.enter_context(fork_server(url, handler))
+def at_every_moment(driver: str, written: str, rounds: int, tick: Tick) -> Tally:
+    """Let a process die at every moment of as many moves; `written` names the shop."""
+    ledger, tally, number = Ledger(), Tally(), 1000
+    with database(driver) as url, SHOPS[written].opened(url) as shop, fork_server(written, url) as forks:
         for name, move in islice(cycle(MOVES.items()), rounds):
             moments = moment = -1
             while moment <= moments:
@@ -272,6 +359,7 @@ def at_every_moment(driver: str, handler: type[ShopPayme], rounds: int, tick: Ti
                 moment += 1
             tally.did["moves"] += 1
             tick()
+        engine = create_engine(url)
         tally.add(audit(engine, ledger))
         engine.dispose()
     return tally
@@ -300,16 +388,21 @@ def whole_shop(driver: str, rounds: int, tick: Tick) -> Tally:
     return tally
 
 
+# Each database once with SQLAlchemy, and Django once; the others are for those who wait.
+SHORT: Final = {*(("SQLAlchemy", name) for name in SYNC), ("Django", "postgresql")}
+LONGER: Final = {Size.CI: len(MOVES), Size.FULL: 10 * len(MOVES)}
+
 EXPERIMENTS: Final[tuple[Experiment, ...]] = (
     *(
         Experiment(
             "kill -9 at every moment of a call",
-            database_of(driver),
+            f"{database_of(driver)}, {written}",
             "a process may die before or after any statement or COMMIT: the repeated call is answered right, once",
-            partial(at_every_moment, driver, ShopPayme),
-            {Size.SHORT: 2, Size.CI: len(MOVES), Size.FULL: 10 * len(MOVES)},
+            partial(at_every_moment, driver, written),
+            {Size.SHORT: 2, **LONGER} if (written, database_of(driver)) in SHORT else LONGER,
             missing(driver),
         )
+        for written in ("SQLAlchemy", "Django")
         for driver in DEFAULT_DRIVERS
     ),
     *(
@@ -323,17 +416,23 @@ EXPERIMENTS: Final[tuple[Experiment, ...]] = (
         )
         for driver in DEFAULT_DRIVERS
     ),
-    Experiment(
-        "kill -9 with hooks outside the database transaction",
-        "postgresql",
-        "an effect that is committed on its own takes place twice",
-        partial(at_every_moment, "postgresql+psycopg2", OnItsOwn),
-        {Size.SHORT: 2, Size.CI: 2, Size.FULL: len(MOVES)},
-        missing("postgresql+psycopg2"),
-        control=True,
+    *(
+        Experiment(
+            "kill -9 with hooks outside the database transaction",
+            f"postgresql, {written}",
+            "an effect that is committed on its own takes place twice",
+            partial(at_every_moment, "postgresql+psycopg2", f"{written}, hooks on their own"),
+            sizes,
+            missing("postgresql+psycopg2"),
+            control=True,
+        )
+        for written, sizes in (
+            ("SQLAlchemy", {Size.SHORT: 2, Size.CI: 2, Size.FULL: len(MOVES)}),
+            ("Django", {Size.CI: 2, Size.FULL: len(MOVES)}),
+        )
     ),
 )
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])

@@ -1,7 +1,7 @@
 """The shop that suffers: the documentation's handler, served by processes that may be killed.
 
 Its tables are those of `tests.sql.shop`: orders, and one effect for each time that a hook was called. Here it is
-written with FastAPI, in `flask_shop` and `django_served` with the others.
+written with FastAPI, in `flask_shop` and `django_shop` with the others.
 """
 
 import os
@@ -89,15 +89,15 @@ class Framework:
 
 FASTAPI: Final = Framework("FastAPI", (*UVICORN, "--factory"), "tests.faults.shop:make_app")
 FLASK: Final = Framework("Flask", GUNICORN, "tests.faults.flask_shop:make_app()")
-DJANGO: Final = Framework("Django", GUNICORN, "tests.faults.django_served:make_app()")
+DJANGO: Final = Framework("Django", GUNICORN, "tests.faults.django_shop:make_app()")
 
 
 def furnish(engine: Engine, orders: int, framework: Framework = FASTAPI) -> None:
     """Make the tables, and orders with the numbers 1, 2, …"""
     if framework is DJANGO:
-        from tests.faults.django_served import migrate_payments  # noqa: PLC0415 - it configures Django
+        from tests.faults.django_shop import migrate_tables  # noqa: PLC0415 - it configures Django
 
-        migrate_payments(engine.url)
+        migrate_tables(engine.url)
     else:
         run_migrations(engine)
     Base.metadata.create_all(engine)
