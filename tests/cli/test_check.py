@@ -5,12 +5,13 @@ import shlex
 import socket
 import sys
 from base64 import b64encode
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from paytechuz.cli import endpoint
+from paytechuz.cli import endpoint, results
 from paytechuz_core.testing import click, click_till, payme, suite, till
 from paytechuz_core.testing.defects import RULES
 from tests.cli.conftest import Serve, at, run
@@ -233,6 +234,14 @@ def test_a_hostile_answer_stays_a_text_in_every_report(serve: Serve, tmp_path: P
 def test_json_on_standard_output_is_alone_there(serve: Serve) -> None:
     done = run("check", *at(serve(OtherShop())), "--only", "unknown transaction", "--json", "-")
     assert json.loads(done.stdout)["ok"] is True
+
+
+def test_a_checkout_that_nobody_installed_reports_without_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(results, "version", version)
+    assert json.loads(results.json_text([]))["paytechuz"] is None
 
 
 def test_all_calls_are_shown_where_that_is_asked(serve: Serve) -> None:

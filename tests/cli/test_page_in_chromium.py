@@ -358,7 +358,7 @@ def test_wrong_answers_are_reached_by_a_key(browser: Browser) -> None:
                 assert page.evaluate(focused) == index
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen_and_all_that_was_said_is_seen(window: Window, running: Running) -> None:
+def test_on_a_phone_nothing_is_too_wide_and_nothing_is_covered(window: Window, running: Running) -> None:
     page = window.page
     page.set_viewport_size(PHONE)
     link = checkout_link("587f72c7", 500_050, {"id": running.order("5000.50")}).removeprefix(
