@@ -15,7 +15,7 @@ from paytechuz.cli import endpoint, results
 from paytechuz_core.testing import click, click_till, payme, suite, till
 from paytechuz_core.testing.defects import RULES
 from tests.cli.conftest import Serve, at, run
-from tests.cli.other_shop import DEFECTS, KEY, OtherShop, Unauthorized
+from tests.cli.other_shop import DEFECTS, KEY, WALLET_DEFECTS, OtherShop, OtherWallets, Unauthorized
 
 
 def test_a_right_shop_is_right(serve: Serve) -> None:
@@ -36,6 +36,21 @@ def test_each_defect_is_named_with_what_it_costs_and_how_to_mend_it(
     found = {each["name"]: each for each in json.loads((tmp_path / "report.json").read_text())["defects"]}
     assert found[name]["costs"]
     assert found[name]["mend"]
+
+
+def test_right_wallets_are_right(serve: Serve) -> None:
+    done = run("check", *at(serve(OtherWallets())), "--top-up")
+    assert done.exit_code == 0, done.output
+    assert " answers right in 8 scenarios.\n" in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "shop"), WALLET_DEFECTS.items(), ids=[shop.__name__ for shop in WALLET_DEFECTS.values()]
+)
+def test_each_defect_of_a_wallet_is_named(name: str, shop: type[OtherWallets], serve: Serve) -> None:
+    done = run("check", *at(serve(shop())), "--top-up")
+    assert done.exit_code == 1, done.output
+    assert f"\n{name}\n  Why it costs money " in done.output
 
 
 def test_every_rule_of_the_suites_has_a_name_for_its_breach() -> None:
