@@ -14,8 +14,10 @@ import pytest
 from paytechuz.cli import endpoint, results
 from paytechuz_core.testing import click, click_till, payme, suite, till
 from paytechuz_core.testing.defects import RULES
+from tests.cli import other_click_shop
 from tests.cli.conftest import Serve, at, run
-from tests.cli.other_shop import DEFECTS, KEY, WALLET_DEFECTS, OtherShop, OtherWallets, Unauthorized
+from tests.cli.other_click_shop import OtherClickShop
+from tests.cli.other_shop import DEFECTS, KEY, WALLET_DEFECTS, OtherShop, OtherWallets, Server, Unauthorized
 
 
 def test_a_right_shop_is_right(serve: Serve) -> None:
@@ -51,6 +53,29 @@ def test_each_defect_of_a_wallet_is_named(name: str, shop: type[OtherWallets], s
     done = run("check", *at(serve(shop())), "--top-up")
     assert done.exit_code == 1, done.output
     assert f"\n{name}\n  Why it costs money " in done.output
+
+
+def test_a_right_shop_is_right_for_click(serve: Serve) -> None:
+    done = run("check", *for_click(serve(OtherClickShop())))
+    assert done.exit_code == 0, done.output
+    assert " answers right in 34 scenarios.\n" in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "shop"),
+    other_click_shop.DEFECTS.items(),
+    ids=[shop.__name__ for shop in other_click_shop.DEFECTS.values()],
+)
+def test_each_defect_at_click_is_named(name: str, shop: type[OtherClickShop], serve: Serve) -> None:
+    done = run("check", *for_click(serve(shop())))
+    assert done.exit_code == 1, done.output
+    assert f"\n{name}\n  Why it costs money " in done.output
+
+
+def for_click(server: Server) -> list[str]:
+    """Give the options that name a shop that Click calls."""
+    provider = ["--gateway", "click", "--key", other_click_shop.SECRET, "--service-id", str(other_click_shop.SERVICE)]
+    return [f"{server.url}/click", *provider, *at(server)[5:]]
 
 
 def test_every_rule_of_the_suites_has_a_name_for_its_breach() -> None:
