@@ -39,6 +39,14 @@ def test_every_package_is_shipped_typed_and_checked() -> None:
     assert {path.parent.name for path in ROOT.glob("paytechuz*/py.typed")} == here
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="only version control knows what belongs to the packages")
+def test_no_page_and_no_template_is_left_out_of_the_wheel() -> None:
+    # The wheel has all that is in its packages, but for what .gitignore names.
+    listing = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard", *PACKAGES]
+    left_out = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert left_out.stdout == ""
+
+
 FRAMEWORKS = {"alembic", "django", "fastapi", "flask", "greenlet", "sqlalchemy", "starlette", "werkzeug"}
 
 

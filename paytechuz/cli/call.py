@@ -20,12 +20,17 @@ from paytechuz.cli.orders import read_account, read_amount
 from paytechuz.cli.shown import console, told
 from paytechuz_core.report import printable
 from paytechuz_core.testing import Answer, ClickAnswer, ClickTill, Exchange, Order, Till
+from paytechuz_core.testing.click import NOT_DEBITED
 
-METHODS: Final = {
-    "payme": ("check-perform", "create", "perform", "cancel", "check", "statement"),
-    "click": ("prepare", "complete", "cancel"),
+PAYMES_NAMES: Final = {
+    "check-perform": "CheckPerformTransaction",
+    "create": "CreateTransaction",
+    "perform": "PerformTransaction",
+    "cancel": "CancelTransaction",
+    "check": "CheckTransaction",
+    "statement": "GetStatement",
 }
-NOT_DEBITED: Final = -5017
+CLICKS_NAMES: Final = ("prepare", "complete", "cancel")
 
 AnswerT = TypeVar("AnswerT")
 
@@ -158,16 +163,6 @@ def payme_params(
             return {}
 
 
-PAYMES_NAMES: Final = {
-    "check-perform": "CheckPerformTransaction",
-    "create": "CreateTransaction",
-    "perform": "PerformTransaction",
-    "cancel": "CancelTransaction",
-    "check": "CheckTransaction",
-    "statement": "GetStatement",
-}
-
-
 def payme_call(till: Till, method: str, params: Mapping[str, Any], *, twice: bool) -> Answer:
     """Call as Payme does."""
     if method not in PAYMES_NAMES and not method[:1].isupper():
@@ -194,14 +189,17 @@ def click_call(
     form: Mapping[str, str], *, twice: bool,
 ) -> ClickAnswer:  # fmt: skip
     """Call as Click does."""
-    if method not in METHODS["click"]:
-        message = f"{method} is no call of Click's: {', '.join(METHODS['click'])}"
+    if method not in CLICKS_NAMES:
+        message = f"{method} is no call of Click's: {', '.join(CLICKS_NAMES)}"
         raise Wrong(message)
     if not (order.account and order.amount_tiyin):
         message = f"{method} needs --account order_id=1 and --amount 5000som"
         raise Wrong(message)
     if method != "prepare" and (id is None or prepare_id is None):
         message = f"{method} needs --id, the click_trans_id, and --prepare-id, which Prepare answered"
+        raise Wrong(message)
+    if id is not None and not (id.isascii() and id.isdecimal()):
+        message = f"--id {id} is no click_trans_id, which is a whole number"
         raise Wrong(message)
     attempt = till.attempt(order, number=None if id is None else int(id))
     attempt.prepare_id = prepare_id or attempt.prepare_id

@@ -26,12 +26,12 @@ from paytechuz_core.testing import (
     Step,
     Till,
 )
+from paytechuz_core.testing.click import NOT_DEBITED
 
 NOT_LOOPBACK: Final = (
     "{} is not on this machine. The scenarios place orders, pay and refund them, so they are for a shop on your own "
     "machine; for a test server elsewhere say --remote. Never aim at a shop that serves customers."
 )
-NOT_DEBITED: Final = -5017
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -278,21 +277,14 @@ def word_of(told: Any) -> str:
 def function(name: str, folder: Path) -> Callable[..., Any]:
     """Import a function from the shop's folder."""
     module, _, attribute = name.partition(":")
-    with on_path(folder):
-        try:
-            found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            message = f"{name} cannot be imported from {folder}: {error}"
-            raise Wrong(message) from error
-    return found
-
-
-@contextmanager
-def on_path(folder: Path) -> Iterator[None]:
-    """Let modules be found in this folder; it stays, since they may import others later."""
     if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    yield
+        sys.path.insert(0, str(folder))  # where it stays, since the module may import others later
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        message = f"{name} cannot be imported from {folder}: {error}"
+        raise Wrong(message) from error
+    return found
 
 
 def command(line: str, folder: Path, account: Fields | None = None) -> Callable[[], Any]:

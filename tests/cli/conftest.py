@@ -26,6 +26,11 @@ def status(order: Any) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def time_passes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody wait for the shop, which is in this process."""
+    put_clocks_forward(monkeypatch)
+
+
+def put_clocks_forward(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the clock forward, the shop's and the command's, where the command waits."""
 
     def sleep(seconds: float) -> None:

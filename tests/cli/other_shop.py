@@ -212,6 +212,34 @@ class OtherShop:
         return int(transaction["time"])
 
 
+class OtherWallets(OtherShop):
+    """The same for balances, which are paid any number of times, any amount."""
+
+    def new_order(self) -> dict[str, Any]:
+        order = super().new_order()
+        self.orders[order["account"]["order"]] = "0"
+        return order
+
+    def status(self, number: str) -> dict[str, str]:
+        return {"balance_tiyin": self.orders[number]}
+
+    def allow(self, account: Any, amount: int) -> None:
+        if account.get("order") not in self.orders:
+            raise Refusal(-31050, "order")
+        if amount <= 0:
+            raise Refusal(-31001)
+
+    def end(self, transaction: dict[str, Any], reason: int) -> None:
+        was, number = transaction["state"], transaction["account"]["order"]
+        before = self.orders[number]
+        super().end(transaction, reason)
+        self.orders[number] = str(int(before) - (transaction["amount"] if was == 2 else 0))
+
+    def paid(self, transaction: Any) -> None:
+        number = transaction["account"]["order"]
+        self.orders[number] = str(int(self.orders[number]) + transaction["amount"])
+
+
 # What other people's endpoints do wrong
 
 
@@ -308,6 +336,24 @@ DEFECTS: dict[str, type[OtherShop]] = {
     "an order can be paid twice": PaidAgain,
 }
 """Each mistake, by the name that `paytechuz check` must give it."""
+
+
+class CountedTwice(HookTwice, OtherWallets):
+    pass
+
+
+class OneAtATime(OtherWallets):
+    def allow(self, account: Any, amount: int) -> None:
+        super().allow(account, amount)
+        if any(each["account"] == account and each["state"] == 1 for each in self.transactions.values()):
+            raise Refusal(-31051, "order")
+
+
+WALLET_DEFECTS: dict[str, type[OtherWallets]] = {
+    "a payment and the order's status disagree": CountedTwice,
+    "an order that may be paid is refused": OneAtATime,
+}
+"""The same for balances."""
 
 
 # Served

@@ -59,8 +59,9 @@ def test_an_answer_that_is_none_is_told_with_its_price(serve: Serve) -> None:
         ("click complete --service-id 1 --account order=1 --amount 5som", "--prepare-id"),
         ("click refund --service-id 1", "is no call of Click's"),
         ("click prepare --service-id 1", "needs --account"),
+        ("click prepare --service-id 1 --account id=1 --amount 5000som --id 1x", "is no click_trans_id"),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_what_is_missing_is_told(command: str, told: str, serve: Serve) -> None:
     server = serve(OtherShop())

@@ -5,16 +5,19 @@ import shlex
 import socket
 import sys
 from base64 import b64encode
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from paytechuz.cli import endpoint
+from paytechuz.cli import endpoint, results
 from paytechuz_core.testing import click, click_till, payme, suite, till
 from paytechuz_core.testing.defects import RULES
+from tests.cli import other_click_shop
 from tests.cli.conftest import Serve, at, run
-from tests.cli.other_shop import DEFECTS, KEY, OtherShop, Unauthorized
+from tests.cli.other_click_shop import OtherClickShop
+from tests.cli.other_shop import DEFECTS, KEY, WALLET_DEFECTS, OtherShop, OtherWallets, Server, Unauthorized
 
 
 def test_a_right_shop_is_right(serve: Serve) -> None:
@@ -35,6 +38,44 @@ def test_each_defect_is_named_with_what_it_costs_and_how_to_mend_it(
     found = {each["name"]: each for each in json.loads((tmp_path / "report.json").read_text())["defects"]}
     assert found[name]["costs"]
     assert found[name]["mend"]
+
+
+def test_right_wallets_are_right(serve: Serve) -> None:
+    done = run("check", *at(serve(OtherWallets())), "--top-up")
+    assert done.exit_code == 0, done.output
+    assert " answers right in 8 scenarios.\n" in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "shop"), WALLET_DEFECTS.items(), ids=[shop.__name__ for shop in WALLET_DEFECTS.values()]
+)
+def test_each_defect_of_a_wallet_is_named(name: str, shop: type[OtherWallets], serve: Serve) -> None:
+    done = run("check", *at(serve(shop())), "--top-up")
+    assert done.exit_code == 1, done.output
+    assert f"\n{name}\n  Why it costs money " in done.output
+
+
+def test_a_right_shop_is_right_for_click(serve: Serve) -> None:
+    done = run("check", *for_click(serve(OtherClickShop())))
+    assert done.exit_code == 0, done.output
+    assert " answers right in 34 scenarios.\n" in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "shop"),
+    other_click_shop.DEFECTS.items(),
+    ids=[shop.__name__ for shop in other_click_shop.DEFECTS.values()],
+)
+def test_each_defect_at_click_is_named(name: str, shop: type[OtherClickShop], serve: Serve) -> None:
+    done = run("check", *for_click(serve(shop())))
+    assert done.exit_code == 1, done.output
+    assert f"\n{name}\n  Why it costs money " in done.output
+
+
+def for_click(server: Server) -> list[str]:
+    """Give the options that name a shop that Click calls."""
+    provider = ["--gateway", "click", "--key", other_click_shop.SECRET, "--service-id", str(other_click_shop.SERVICE)]
+    return [f"{server.url}/click", *provider, *at(server)[5:]]
 
 
 def test_every_rule_of_the_suites_has_a_name_for_its_breach() -> None:
@@ -233,6 +274,14 @@ def test_a_hostile_answer_stays_a_text_in_every_report(serve: Serve, tmp_path: P
 def test_json_on_standard_output_is_alone_there(serve: Serve) -> None:
     done = run("check", *at(serve(OtherShop())), "--only", "unknown transaction", "--json", "-")
     assert json.loads(done.stdout)["ok"] is True
+
+
+def test_a_checkout_that_nobody_installed_reports_without_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(results, "version", version)
+    assert json.loads(results.json_text([]))["paytechuz"] is None
 
 
 def test_all_calls_are_shown_where_that_is_asked(serve: Serve) -> None:

@@ -48,7 +48,7 @@ export function add(step) {
   const word = make("span", { class: "hidden", t: WORDS[verdict] });
   const summary = make("summary", {}, mark, word, name, make("span", { class: "got", t: step.got }));
   const details = make("details", { class: `step ${verdict}` }, summary);
-  details.addEventListener("toggle", () => details.open && fill(details, step, verdict), { once: false });
+  details.addEventListener("toggle", () => details.open && fill(details, step, verdict));
   group.steps.append(make("li", { class: verdict }, details));
   if (newest && !newest.classList.contains("wrong") && !newest.dataset.kept) newest.open = false;
   summary.addEventListener("click", () => (details.dataset.kept = "yes"));

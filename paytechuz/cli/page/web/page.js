@@ -182,7 +182,7 @@ function follow(element) {
   const stage = $("stage");
   const box = getComputedStyle(stage).overflowY === "auto" ? stage : document.scrollingElement;
   const reading = document.activeElement?.closest?.("#conversation");
-  if (element && !reading && (box === stage || element.closest("#conversation"))) element.scrollIntoView({ block: box === stage ? "nearest" : "nearest" });
+  if (element && !reading && (box === stage || element.closest("#conversation"))) element.scrollIntoView({ block: "nearest" });
 }
 
 function busy(is) {
